@@ -1,0 +1,1 @@
+"""Raw rows to a dataset repo: read, clean, balance, split, publish."""

@@ -1,0 +1,1 @@
+"""Recipes: one YAML a story; this folder is the registry."""
