@@ -36,16 +36,16 @@ lint: $(VENV)/.stamp-dev ## Style, format, types, and which module may import wh
 	$(bin)/mypy
 	$(bin)/lint-imports
 
-docs: $(VENV)/.stamp-docs ## The documentation as a site in docs/_site; a broken link fails
-	$(bin)/mkdocs build --strict --quiet --config-file docs/mkdocs.yml
-	@echo "wrote docs/_site/index.html"
+docs: $(VENV)/.stamp-docs ## The documentation as a site in build/site; a broken link fails
+	$(bin)/mkdocs build --strict --quiet
+	@echo "wrote build/site/index.html"
 
 bench: $(VENV)/.stamp-demo ## Every benchmark, each against its target (ARGS=help_speed runs one)
 	$(bin)/python -m benchmarks $(ARGS)
 
 clean: ## Remove the virtual environment, caches and built files; runs/ stays
 	@if test -e $(VENV)/pyvenv.cfg; then echo "rm -rf $(VENV)"; rm -rf $(VENV); fi
-	rm -rf build dist docs/_site *.egg-info
+	rm -rf build dist *.egg-info
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
 
