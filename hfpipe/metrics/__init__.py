@@ -1,1 +1,1 @@
-
+"""Metrics: pure functions over arrays, each with its direction."""

@@ -1,0 +1,176 @@
+"""The evaluation record: one result with everything needed to read it, as ``metrics.json``."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hfpipe.errors import UserError, nearest
+from hfpipe.files import write_text
+from hfpipe.metrics.classification import classification_metrics, per_class
+
+Metrics = dict[str, float | None]
+CLASSIFICATION = "text-classification"
+
+
+@dataclass(frozen=True)
+class EvaluationRecord:
+    """What one model scored on one split. The field names are the keys of ``metrics.json``.
+
+    A metric that is not defined is ``None`` there, never a made-up number.
+
+    Attributes:
+        model: Repo id of the model.
+        model_revision: Its commit.
+        dataset: Repo id of the dataset, or the path of a local file.
+        dataset_revision: Its commit, or ``sha256:…`` of a local file.
+        split: ``test``, or None for a local file.
+        task: The Hub's name of the task.
+        n: Rows scored: those that have a label.
+        metrics: Flat standard names to numbers.
+        intervals: Name to [low, high].
+        threshold: Decision threshold, where the task has one.
+        temperature: Divides the logits, where the model was calibrated.
+        slices: Column to value to metrics.
+        per_class: Label to precision, recall, f1, support, in label order.
+        baselines: ``majority`` and ``tfidf_logistic_regression`` to their metrics.
+    """
+
+    model: str
+    model_revision: str | None
+    dataset: str | None
+    dataset_revision: str | None
+    split: str | None
+    task: str
+    n: int
+    metrics: Metrics
+    intervals: dict[str, list[float]] = field(default_factory=dict)
+    threshold: float | None = None
+    temperature: float | None = None
+    slices: dict[str, dict[str, Metrics]] = field(default_factory=dict)
+    per_class: dict[str, dict[str, float | None]] = field(default_factory=dict)
+    baselines: dict[str, Metrics] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The record as plain JSON values: no NaN, no infinity, no numpy."""
+        return {item.name: plain(getattr(self, item.name)) for item in fields(self)}
+
+    def write(self, path: str | Path) -> Path:
+        """Write ``metrics.json``, whole or not at all; gives the path."""
+        text = json.dumps(self.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
+        return write_text(path, text + "\n")
+
+
+def classification_record(
+    truth: npt.ArrayLike,
+    probabilities: npt.ArrayLike,
+    labels: Sequence[str],
+    *,
+    model: str,
+    model_revision: str | None = None,
+    dataset: str | None = None,
+    dataset_revision: str | None = None,
+    split: str | None = None,
+    baselines: Mapping[str, Metrics] | None = None,
+) -> EvaluationRecord:
+    """Score a classifier and put the result into a record.
+
+    Args:
+        truth: Class index of every row, -1 where a row has no label: it is left out.
+        probabilities: Rows and classes, in the order of ``labels``.
+        labels: The model's labels.
+        model: Repo id of the model.
+        model_revision: Its commit.
+        dataset: Repo id of the dataset, or the path of a local file.
+        dataset_revision: Its commit.
+        split: The split's name.
+        baselines: From :func:`hfpipe.evaluation.baselines.baseline_metrics`.
+
+    >>> record = classification_record(
+    ...     [0, 1, -1], [[0.9, 0.1], [0.4, 0.6], [1, 0]], ["a", "b"], model="ada/topics"
+    ... )
+    >>> record.n, record.metrics["accuracy"], record.per_class["b"]["support"]
+    (2, 1.0, 1)
+    """
+    truth = np.asarray(truth, dtype=np.int64)
+    matrix = np.asarray(probabilities, dtype=np.float64).reshape(-1, len(labels))
+    labelled = truth >= 0
+    truth, matrix = truth[labelled], matrix[labelled]
+    return EvaluationRecord(
+        model=model,
+        model_revision=model_revision,
+        dataset=dataset,
+        dataset_revision=dataset_revision,
+        split=split,
+        task=CLASSIFICATION,
+        n=len(truth),
+        metrics=classification_metrics(truth, matrix),
+        per_class=per_class(truth, matrix, labels),
+        baselines={name: dict(values) for name, values in (baselines or {}).items()},
+    )
+
+
+def read_record(path: str | Path) -> EvaluationRecord:
+    """Read a ``metrics.json`` back.
+
+    Raises:
+        UserError: There is none, it is not JSON, or it is not an evaluation record.
+    """
+    source = Path(path)
+    try:
+        found = json.loads(source.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{source}: no such file; `hfpipe evaluate MODEL` writes one") from None
+    except OSError as error:
+        raise UserError(f"{source}: cannot be read ({error.strerror})") from None
+    except ValueError as error:
+        raise UserError(f"{source}: not JSON ({error}); evaluate the model again") from None
+    _check(found, source)
+    return EvaluationRecord(**found)
+
+
+def plain(value: Any) -> Any:
+    """Give a value as JSON can hold it; what is not a finite number becomes None.
+
+    >>> plain({"a": float("nan"), "b": np.float32(0.5), "c": (np.int64(1), None)})
+    {'a': None, 'b': 0.5, 'c': [1, None]}
+    """
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return [plain(item) for item in value]
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _check(found: object, source: Path) -> None:
+    if not isinstance(found, dict):
+        raise UserError(f"{source}: not an evaluation record (a JSON object); evaluate again")
+    names = [item.name for item in fields(EvaluationRecord)]
+    for name in found:
+        if name not in names:
+            raise UserError(f"{source}: unknown key '{name}'{nearest(name, names)}")
+    missing = [name for name in names if name not in found]
+    if missing:
+        raise UserError(f"{source}: key '{missing[0]}' is missing; evaluate the model again")
+    kinds = {"metrics": dict, "per_class": dict, "baselines": dict, "slices": dict, "n": int}
+    for name, kind in {**kinds, "intervals": dict, "model": str, "task": str}.items():
+        if not isinstance(found[name], kind) or isinstance(found[name], bool):
+            raise UserError(f"{source}: '{name}' must be {_article(kind)}; evaluate again")
+    for name, value in found["metrics"].items():
+        if value is not None and not isinstance(value, (int, float)):
+            raise UserError(f"{source}: metrics.{name} is not a number; evaluate again")
+
+
+def _article(kind: type) -> str:
+    return {dict: "an object", int: "a whole number", str: "a text"}[kind]
