@@ -34,7 +34,7 @@ lint: $(VENV)/.stamp-dev ## Style, format, types, and which module may import wh
 	$(bin)/ruff check .
 	$(bin)/ruff format --check .
 	$(bin)/mypy
-	$(bin)/lint-imports
+	$(bin)/lint-imports --no-logo
 
 docs: $(VENV)/.stamp-docs ## The documentation as a site in build/site; a broken link fails
 	$(bin)/mkdocs build --strict --quiet
