@@ -12,6 +12,7 @@ Ints = npt.NDArray[np.int64]
 
 SUM_TOLERANCE = 1e-2
 """Rows further than this from summing to 1 are not probabilities (bf16 rounding stays inside)."""
+ROUNDING = 1e-12
 
 
 def as_scores(scores: npt.ArrayLike) -> Floats:
@@ -50,7 +51,8 @@ def as_probabilities(probabilities: npt.ArrayLike) -> Floats:
     totals = matrix.sum(axis=1, keepdims=True)
     if (matrix < 0).any() or (np.abs(totals - 1) > SUM_TOLERANCE).any():
         raise RunError("scores are not probabilities (>= 0, rows summing to 1); apply a softmax")
-    return matrix / totals
+    # Rows that already sum to 1 stay as they are, to the last bit.
+    return np.where(np.abs(totals - 1) > ROUNDING, matrix / totals, matrix)
 
 
 def as_truth(truth: npt.ArrayLike, rows: int, classes: int) -> Ints:

@@ -1,0 +1,89 @@
+"""Inputs on which a metric must refuse, or say None, and never give a wrong number."""
+
+from __future__ import annotations
+
+import re
+import socket
+
+import evaluate
+import numpy as np
+import pytest
+
+from hfpipe.errors import RunError, UserError
+from hfpipe.metrics.calibration import ece, log_loss
+from hfpipe.metrics.classification import classification_metrics, per_class, top_k_accuracy
+from hfpipe.metrics.directions import DIRECTIONS, is_better
+from hfpipe.metrics.hub import METRIC_MODULE
+
+
+def test_no_rows_gives_none_everywhere():
+    found = classification_metrics([], np.empty((0, 4)))
+    assert set(found.values()) == {None}
+    assert {"accuracy", "top_3_accuracy", "macro_f1", "log_loss", "ece"} <= set(found)
+
+
+def test_nan_scores_are_refused_with_their_row():
+    with pytest.raises(RunError, match=re.escape("row 2: the model's scores are not finite")):
+        classification_metrics([0, 1], [[0.5, 0.5], [float("nan"), 0.5]])
+
+
+def test_logits_are_not_taken_for_probabilities():
+    with pytest.raises(RunError, match="apply a softmax"):
+        log_loss([0], [[3.0, -1.0]])
+
+
+def test_a_class_the_model_lacks_is_refused_with_its_row():
+    with pytest.raises(UserError, match=re.escape("row 2: class 2 is not one of the model's 2")):
+        classification_metrics([0, 2], [[0.5, 0.5], [0.5, 0.5]])
+
+
+def test_another_number_of_rows_is_refused():
+    with pytest.raises(UserError, match="3"):
+        classification_metrics([0, 1], np.full((3, 2), 0.5))
+
+
+@pytest.mark.parametrize("k", [0, 3])
+def test_top_k_outside_the_classes_is_refused(k):
+    with pytest.raises(ValueError, match="between 1 and the 2 classes"):
+        top_k_accuracy([0], [[0.5, 0.5]], k)
+
+
+def test_half_precision_rows_still_count_as_probabilities():
+    scores = np.random.default_rng(0).dirichlet(np.ones(26), 200)
+    truth = np.arange(200) % 26
+    rounded = scores.astype(np.float16)
+    assert log_loss(truth, rounded) == pytest.approx(log_loss(truth, scores), rel=5e-3)
+
+
+def test_perfectly_calibrated_scores_have_no_calibration_error():
+    truth = np.array([0] * 7 + [1] * 3)
+    assert ece(truth, np.tile([0.7, 0.3], (10, 1))) == pytest.approx(0, abs=1e-12)
+
+
+def test_per_class_needs_a_name_a_class():
+    with pytest.raises(ValueError, match="1 labels for 2 classes"):
+        per_class([0], [[1.0, 0.0]], ["a"])
+
+
+def test_directions():
+    assert is_better("ece", 0.1, than=0.2)
+    assert not is_better("macro_f1", 0.1, than=0.2)
+    assert {name for name, way in DIRECTIONS.items() if way == "lower"} == {
+        "log_loss",
+        "brier",
+        "ece",
+    }
+
+
+def test_evaluate_loads_it_without_a_network_and_gives_the_same_numbers(monkeypatch):
+    def refuse(*_args, **_options):
+        raise OSError("no network in this test")
+
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    monkeypatch.setattr(socket, "create_connection", refuse)
+    scores = np.random.default_rng(0).dirichlet(np.ones(5), 60)
+    truth = np.arange(60) % 5
+    metric = evaluate.load(str(METRIC_MODULE))
+    for row, true in zip(scores.tolist(), truth.tolist(), strict=True):
+        metric.add(prediction=row, reference=true)
+    assert metric.compute() == pytest.approx(classification_metrics(truth, scores), rel=1e-12)
