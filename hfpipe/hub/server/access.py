@@ -19,7 +19,7 @@ from hfpipe.hub.server.errors import (
     repo_not_found,
     sign_in_first,
 )
-from hfpipe.hub.server.names import KINDS, Kind, check_kind
+from hfpipe.hub.server.names import KINDS, Kind, check_kind, split_repo_id
 from hfpipe.hub.server.repository import Repo
 
 
@@ -95,9 +95,11 @@ def readable(request: Request) -> Repo:
 
 def visible(hub: Hub, kind: Kind, repo_id: str, user: str | None) -> Repo:
     """Find a repo for ``user``; a private one of somebody else is as good as missing."""
-    namespace, _, name = repo_id.partition("/")
-    safe = all(part and part[0].isalnum() and "/" not in part for part in (namespace, name))
-    repo = hub.find(kind, namespace, name) if safe and "\0" not in repo_id else None
+    try:
+        namespace, name = split_repo_id(repo_id)
+    except Refusal:  # what cannot be a repo's name is no repo's name
+        raise repo_not_found(repo_id, anonymous=user is None) from None
+    repo = hub.find(kind, namespace, name)
     if repo is None or (repo.private and user != namespace):
         raise repo_not_found(repo_id, anonymous=user is None)
     return repo

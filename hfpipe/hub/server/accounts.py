@@ -45,7 +45,7 @@ def create(request: Request, payload: dict[str, Any]) -> Response:
     name = check_name(text_of(payload, "name"), "repo name")
     namespace = check_namespace(text_of(payload, "organization", user))
     check_owner(user, namespace)
-    about = {"private": _private(payload)}
+    about: dict[str, Any] = {"private": _private(payload)}
     if kind == "spaces":
         about["sdk"] = text_of(payload, "sdk")
     try:

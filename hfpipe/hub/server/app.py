@@ -16,7 +16,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hfpipe.hub.server import accounts, committing, lfs, reading, refs, xet
-from hfpipe.hub.server.access import caller
+from hfpipe.hub.server.access import base_url, caller
 from hfpipe.hub.server.directory import open_hub
 from hfpipe.hub.server.errors import Refusal, repo_not_found
 
@@ -39,7 +39,8 @@ class RawPath:
 def home(request: Request) -> Response:
     """``GET /``: what this is, for whoever opens it in a browser."""
     return PlainTextResponse(
-        f"A Hugging Face Hub of your own. Point clients at it: export HF_ENDPOINT={request.base_url}\n"
+        "A Hugging Face Hub of your own. Point clients at it:\n"
+        f"export HF_ENDPOINT={base_url(request)}\n"
     )
 
 

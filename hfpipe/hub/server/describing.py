@@ -7,7 +7,7 @@ from typing import Any
 
 import pygit2
 
-from hfpipe.hub.server.cards import read_card, tags_of
+from hfpipe.hub.server.cards import plain, read_card, tags_of
 from hfpipe.hub.server.repository import Entry, Repo, iso
 
 # How the name of a transformers class says what its model is for.
@@ -34,7 +34,7 @@ def describe(
     """
     card = _card(repo, commit)
     about: dict[str, Any] = {
-        "_id": commit.id.__str__()[:24],
+        "_id": str(commit.id)[:24],
         "id": repo.id,
         "author": repo.namespace,
         "sha": str(commit.id),
@@ -78,14 +78,14 @@ def _model(repo: Repo, commit: pygit2.Commit, card: dict[str, Any]) -> dict[str,
     }
     if config:
         kept = ("architectures", "model_type", "auto_map")
-        about["config"] = {key: config[key] for key in kept if key in config}
+        about["config"] = {key: plain(config[key]) for key in kept if key in config}
     return {key: value for key, value in about.items() if value is not None}
 
 
 def _config(repo: Repo, commit: pygit2.Commit) -> dict[str, Any]:
     try:
         loaded = json.loads(repo.read_path(commit, "config.json") or b"{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return loaded if isinstance(loaded, dict) else {}
 

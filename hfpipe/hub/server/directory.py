@@ -1,11 +1,11 @@
 """A hub directory: what lies where, who may use it, which repos it has.
 
-    hub.json             format, id and the secret that signs upload addresses
-    users.json           names and the sha256 of their tokens
-    repos/KIND/NS/NAME/  bare git repositories, with hfpipe.json beside git's files
-    objects/ab/cd/…      large files by sha256
-    xorbs/USER/ab/…      what Xet clients uploaded, kept so that they may refer to it again
-    locks/, tmp/         locks between processes, files being received
+hub.json             format, id and the secret that signs upload addresses
+users.json           names and the sha256 of their tokens
+repos/KIND/NS/NAME/  bare git repositories, with hfpipe.json beside git's files
+objects/ab/cd/…      large files by sha256
+xorbs/USER/ab/…      what Xet clients uploaded, kept so that they may refer to it again
+locks/, tmp/         locks between processes, files being received
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ from hfpipe.hub.server.repository import Repo, create_repository
 
 FORMAT = 1
 _STALE_SECONDS = 24 * 3600
-_ENTRIES = {"hub.json", "users.json", "repos", "objects", "xorbs", "locks", "tmp"}
+# "client" is the cache that hfpipe gives the clients of an embedded Hub.
+_ENTRIES = {"client", "hub.json", "users.json", "repos", "objects", "xorbs", "locks", "tmp"}
 
 
 class Hub:

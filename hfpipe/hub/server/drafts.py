@@ -67,9 +67,13 @@ class Draft:
     def delete_folder(self, path: str) -> None:
         """Delete a folder with all that it holds; ``/`` empties the repo."""
         whole = path.strip("/") in ("", ".")
-        self.operations.append(("delete folder", "" if whole else check_path(path.rstrip("/")), None))
+        self.operations.append(
+            ("delete folder", "" if whole else check_path(path.rstrip("/")), None)
+        )
 
-    def commit(self, revision: str, user: str, message: str, parent: str | None = None) -> Committed:
+    def commit(
+        self, revision: str, user: str, message: str, parent: str | None = None
+    ) -> Committed:
         """Apply the operations to a branch, under the repo's lock.
 
         Args:

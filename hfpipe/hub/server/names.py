@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Literal, cast, get_args
+from typing import Literal, get_args
 
 from hfpipe.hub.server.errors import bad_request
 
@@ -24,7 +24,7 @@ def check_kind(text: str) -> Kind:
     plural = text if text.endswith("s") else text + "s"
     if plural not in KINDS:
         raise bad_request(f"There is no repo type {text!r}: it is model, dataset or space")
-    return cast(Kind, plural)
+    return plural
 
 
 # Names that begin other addresses of the server.

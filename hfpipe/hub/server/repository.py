@@ -213,7 +213,9 @@ def create_repository(path: Path, about: dict[str, Any]) -> None:
 
 def signature(user: str) -> pygit2.Signature:
     """Sign a commit as ``user``, now, in UTC."""
-    return pygit2.Signature(user, f"{user}@users.noreply.hub", int(datetime.now(UTC).timestamp()), 0)
+    return pygit2.Signature(
+        user, f"{user}@users.noreply.hub", int(datetime.now(UTC).timestamp()), 0
+    )
 
 
 def iso(seconds: float) -> str:

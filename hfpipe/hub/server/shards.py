@@ -158,4 +158,3 @@ def store_xorb(temporary: Path, target: Path) -> None:
         os.fsync(file.fileno())
     target.parent.mkdir(parents=True, exist_ok=True)
     os.replace(temporary, target)
-

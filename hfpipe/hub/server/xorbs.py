@@ -84,10 +84,10 @@ def _unpack(data: bytes, size: int) -> bytes:
 
 
 def regroup(data: bytes) -> bytes:
-    """Put bytes that were grouped by their place in four-byte numbers in order again.
+    r"""Put bytes that were grouped by their place in four-byte numbers in order again.
 
     >>> regroup(bytes([1, 5, 2, 6, 3, 4]))
-    b'\\x01\\x02\\x03\\x04\\x05\\x06'
+    b'\x01\x02\x03\x04\x05\x06'
     """
     whole, rest = divmod(len(data), 4)
     ordered = bytearray(len(data))
