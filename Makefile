@@ -11,8 +11,10 @@ ARGS   ?=
 bin := $(VENV)/bin
 # Plain `pip install torch` may bring gigabytes of CUDA packages: the tested version comes first.
 torch := $(shell sed -n '/^torch==/p' constraints.txt)
-# Not compiling halves the time: Python does it for the files that are really imported.
-pip := $(bin)/python -m pip install --quiet --no-compile --constraint constraints.txt
+# Not compiling halves the time: Python does it for the files that are really imported, and must
+# then be allowed to keep what it compiled.
+export PYTHONDONTWRITEBYTECODE :=
+pip := PYTHONWARNINGS=ignore $(bin)/python -m pip install --quiet --no-compile --constraint constraints.txt
 # setuptools is already there and of the tested version, so no build environment is made.
 hfpipe := $(pip) --no-build-isolation --editable
 needs := setup.cfg pyproject.toml constraints.txt
