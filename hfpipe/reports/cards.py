@@ -1,0 +1,221 @@
+"""Model and dataset cards: the ``README.md`` of what is pushed.
+
+A card says how to load the repo without hfpipe, what is in it, how good it is beside its
+baselines, and how to make it again. Its YAML header is made by ``huggingface_hub``.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from huggingface_hub import DatasetCardData, ModelCardData
+from huggingface_hub.errors import HFValidationError
+from huggingface_hub.utils import validate_repo_id
+from markupsafe import Markup
+
+from hfpipe.reports import words
+from hfpipe.reports.rendering import render
+
+TASK = "text-classification"
+SIZES = (
+    (1_000, "n<1K"),
+    (10_000, "1K<n<10K"),
+    (100_000, "10K<n<100K"),
+    (1_000_000, "100K<n<1M"),
+    (10_000_000, "1M<n<10M"),
+)
+
+
+def model_card(
+    *,
+    repo_id: str,
+    run: Mapping[str, Any],
+    metrics: Mapping[str, Any] | None,
+    dataset_id: str | None,
+    base_model: str | None,
+    labels: Sequence[str],
+) -> str:
+    """Write the card of a fine-tuned text classifier.
+
+    Args:
+        repo_id: The repo that the card is for.
+        run: Its ``hfpipe/run.json``.
+        metrics: The evaluation record as a dict (``metrics.json``), once there is one. Until
+            then the card shows the validation metrics of ``run``.
+        dataset_id: Repo id of the dataset.
+        base_model: Repo id of the base model.
+        labels: The labels, in the model's order.
+
+    Returns:
+        The whole ``README.md``.
+    """
+    header = ModelCardData(
+        library_name="transformers",
+        pipeline_tag=TASK,
+        base_model=base_model if _is_repo_id(base_model) else None,
+        datasets=[dataset_id] if dataset_id and _is_repo_id(dataset_id) else None,
+        metrics=["accuracy", "f1"],
+        tags=["hfpipe"],
+    )
+    return render(
+        "model_card.md.jinja",
+        header=Markup(header.to_yaml()),  # noqa: S704  (YAML made by the library)
+        repo_id=repo_id,
+        code=_model_code(repo_id),
+        labels=labels,
+        results=_results(run, metrics),
+        per_class=(metrics or {}).get("per_class") or {},
+        run=run,
+        base_model=base_model,
+        base_revision=(run.get("base_model") or {}).get("revision"),
+        dataset_id=dataset_id,
+        dataset_revision=(run.get("dataset") or {}).get("revision"),
+        settings=_flat((run.get("config") or {}).get("training") or {}),
+        inputs=run.get("inputs") or {},
+        commands=_model_commands(repo_id, run, dataset_id),
+        provenance=_flat(run.get("provenance") or {}),
+    )
+
+
+def dataset_card(
+    *,
+    repo_id: str,
+    title: str,
+    prepare: Mapping[str, Any],
+    file_format: str,
+    extra_sections: str = "",
+) -> str:
+    """Write the card of a prepared dataset.
+
+    Args:
+        repo_id: The repo that the card is for.
+        title: Its first heading.
+        prepare: Its ``hfpipe/prepare.json``.
+        file_format: ``"parquet"`` (files under ``data/``) or ``"csv"`` (``train.csv`` …).
+        extra_sections: Markdown put before the provenance, as it is.
+
+    Returns:
+        The whole ``README.md``.
+    """
+    counts = prepare.get("counts") or {}
+    splits = {name: rows for name, rows in (counts.get("splits") or {}).items() if rows}
+    files = [{"split": name, "path": _data_files(name, file_format)} for name in splits]
+    header = DatasetCardData(
+        pretty_name=title,
+        task_categories=[TASK],
+        size_categories=[_size(int(counts.get("kept") or sum(splits.values())))],
+        tags=["hfpipe"],
+        configs=[{"config_name": "default", "data_files": files}],
+    )
+    return render(
+        "dataset_card.md.jinja",
+        header=Markup(header.to_yaml()),  # noqa: S704  (YAML made by the library)
+        title=title,
+        code=_dataset_code(repo_id, next(iter(splits), "train")),
+        splits=splits,
+        counts=counts,
+        dropped=counts.get("dropped") or {},
+        per_class=counts.get("per_class") or {},
+        prepare=prepare,
+        text=words.listed([str(name) for name in prepare.get("text") or []]),
+        labels=prepare.get("labels") or [],
+        inputs=prepare.get("inputs") or [],
+        options=_flat(prepare.get("options") or {}),
+        extra=Markup(extra_sections),  # noqa: S704  (our own Markdown)
+        command=_command(prepare.get("provenance") or {}),
+        provenance=_flat(prepare.get("provenance") or {}),
+    )
+
+
+def _results(run: Mapping[str, Any], metrics: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What the results section shows: a heading, columns and rows."""
+    if metrics and metrics.get("metrics"):
+        baselines = metrics.get("baselines") or {}
+        columns = {"This model": metrics["metrics"]} | {
+            words.title(name): values for name, values in baselines.items()
+        }
+        split = metrics.get("split")
+        of = f"the {split} split" if split else "a local file"
+        where = f"{words.count(metrics['n'], 'row')} of {of}"
+    else:
+        found = (run.get("metrics") or {}).get("validation") or {}
+        names = {str(name).removeprefix("eval_"): value for name, value in found.items()}
+        columns = {"This model": {n: v for n, v in names.items() if n in words.TITLES}}
+        rows = run.get("validation_rows")
+        where = "the validation split" + (f" ({words.count(rows, 'row')})" if rows else "")
+    shown = words.metric_order(columns["This model"])
+    return {
+        "where": where,
+        "columns": list(columns),
+        "rows": [(words.title(n), [c.get(n) for c in columns.values()]) for n in shown],
+        "with_baselines": len(columns) > 1,
+    }
+
+
+def _model_code(repo_id: str) -> str:
+    return (
+        "from transformers import pipeline\n\n"
+        f'classify = pipeline("text-classification", model={json.dumps(repo_id)})\n'
+        'classify("Your text", top_k=3, truncation=True)'
+    )
+
+
+def _dataset_code(repo_id: str, split: str) -> str:
+    return (
+        "from datasets import load_dataset\n\n"
+        f"rows = load_dataset({json.dumps(repo_id)})\n"
+        f"rows[{json.dumps(split)}][0]"
+    )
+
+
+def _model_commands(repo_id: str, run: Mapping[str, Any], dataset_id: str | None) -> str:
+    lines = [_command(run.get("provenance") or {})]
+    if not lines[0]:
+        revision = (run.get("dataset") or {}).get("revision")
+        dataset = f"{dataset_id}@{revision}" if dataset_id and revision else dataset_id
+        parts = ["hfpipe", "finetune", "--recipe", str(run.get("recipe") or "RECIPE")]
+        parts += ["--dataset", dataset] if dataset else []
+        lines = [shlex.join([*parts, "--target", repo_id])]
+    return "\n".join([*lines, shlex.join(["hfpipe", "evaluate", repo_id])])
+
+
+def _command(provenance: Mapping[str, Any]) -> str:
+    """The command that made it, if it is one that a reader can run again."""
+    command = " ".join(str(provenance.get("command") or "").split())
+    program, _, rest = command.partition(" ")
+    name = program.rpartition("/")[2]
+    return f"hfpipe {rest}" if name in ("hfpipe", "__main__.py") and rest else ""
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested settings as ``a.b`` to text, without those that are empty."""
+    found: dict[str, str] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            found |= _flat(value, f"{prefix}{name}.")
+        elif isinstance(value, (list, tuple)):
+            if value:
+                found[f"{prefix}{name}"] = ", ".join(str(item) for item in value)
+        elif value is not None and value != "":
+            found[f"{prefix}{name}"] = str(value)
+    return found
+
+
+def _is_repo_id(name: str | None) -> bool:
+    """Whether the Hub would take ``name`` in a header; a folder's path it would not."""
+    try:
+        validate_repo_id(str(name))
+    except HFValidationError:
+        return False
+    return name is not None
+
+
+def _data_files(split: str, file_format: str) -> str:
+    return f"{split}.csv" if file_format == "csv" else f"data/{split}*.parquet"
+
+
+def _size(rows: int) -> str:
+    return next((name for limit, name in SIZES if rows < limit), "10M<n<100M")
