@@ -1,0 +1,60 @@
+"""Row ids: from what a row says, so that neither the order nor the number of rows changes them."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from hashlib import blake2b
+from typing import Any
+
+from hfpipe.errors import UserError
+
+ROW_ID = "row_id"
+
+
+def row_digest(row: Mapping[str, Any]) -> str:
+    """A hash of a row's values; a missing value counts like an absent column.
+
+    >>> row_digest({"a": 1, "b": None}) == row_digest({"a": 1})
+    True
+    """
+    said = {str(key): value for key, value in row.items() if value is not None}
+    return raw_digest(json.dumps(said, sort_keys=True, ensure_ascii=True, default=str).encode())
+
+
+def raw_digest(content: bytes) -> str:
+    """A hash of bytes: 20 hex digits, so that a billion rows still have distinct ones."""
+    return blake2b(content, digest_size=10).hexdigest()
+
+
+def number_repeats(digests: Sequence[str]) -> list[str]:
+    """Make ids of hashes: the second row that says the same gets ``-2``, and so on.
+
+    >>> number_repeats(["a", "b", "a"])
+    ['a', 'b', 'a-2']
+    """
+    seen: Counter[str] = Counter()
+    ids = []
+    for digest in digests:
+        seen[digest] += 1
+        ids.append(digest if seen[digest] == 1 else f"{digest}-{seen[digest]}")
+    return ids
+
+
+def check_ids(ids: Sequence[str | None], column: str) -> list[str]:
+    """Ids that a column holds.
+
+    Raises:
+        UserError: One is missing or stands on two rows.
+    """
+    advice = "choose another --id-column, or none: ids are then made of the rows' content"
+    found: list[str] = []
+    for row_id in ids:
+        if row_id is None or not row_id.strip():
+            raise UserError(f"id column '{column}' is empty in row {len(found) + 1}: {advice}")
+        found.append(row_id)
+    repeated, times = max(Counter(found).items(), key=lambda item: item[1], default=("", 0))
+    if times > 1:
+        raise UserError(f"id column '{column}': '{repeated}' stands on {times} rows: {advice}")
+    return found

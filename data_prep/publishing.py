@@ -1,0 +1,55 @@
+"""The dataset repo: all its files, in one commit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from data_prep.card import data_files, dataset_card
+from data_prep.options import FORMATS, PrepareOptions
+from data_prep.writing import MANIFEST, write_csv, write_json, write_parquet
+from hfpipe.hub.endpoint import Endpoint
+from hfpipe.hub.publish import Published, folder_files, publish
+
+
+def write_repo(
+    folder: Path,
+    repo_id: str,
+    tables: Mapping[str, pa.Table],
+    manifest: pa.Table,
+    record: dict[str, Any],
+    file_format: str,
+) -> None:
+    """Write the repo's files to a folder, as they shall lie in the repo."""
+    for split, path in data_files(file_format).items():
+        if file_format == "csv":
+            write_csv(tables[split], folder / path)
+        else:
+            write_parquet(tables[split], folder / path)
+    write_parquet(manifest, folder / "hfpipe" / MANIFEST)
+    write_json(record, folder / "hfpipe" / "prepare.json")
+    card = dataset_card(repo_id, record, file_format)
+    (folder / "README.md").write_text(card, encoding="utf-8")
+
+
+def publish_repo(
+    endpoint: Endpoint, repo_id: str, folder: Path, record: dict[str, Any], options: PrepareOptions
+) -> Published:
+    """Push the folder in one commit; splits in the other format are taken out by the same one."""
+    others = [
+        path for name in FORMATS if name != options.format for path in data_files(name).values()
+    ]
+    splits = record["counts"]["splits"]
+    sizes = ", ".join(f"{rows} {split}" for split, rows in splits.items())
+    return publish(
+        endpoint,
+        repo_id,
+        "dataset",
+        folder_files(folder),
+        f"Prepare {record['counts']['kept']} rows: {sizes}",
+        private=not options.public,
+        delete=others,
+    )
