@@ -55,8 +55,8 @@ clean: ## Remove the virtual environment, caches and built files; runs/ stays
 
 $(VENV)/.stamp-torch: $(needs)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
-	  echo "error: hfpipe needs Python 3.11 or newer, and '$(PYTHON)' is" \
-	    "$$($(PYTHON) --version 2>&1 | head -1): name one with make PYTHON=python3.12" >&2; exit 1; }
+	  echo "error: hfpipe needs Python 3.11 or newer, but '$(PYTHON) --version' says" \
+	    "'$$($(PYTHON) --version 2>&1 | head -1)': name another with make PYTHON=python3.12" >&2; exit 1; }
 	@echo "Setting up $(VENV): once, about a minute"
 	@$(bin)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV) || { \
 	  echo "error: '$(PYTHON)' cannot make a virtual environment: install its venv module" \

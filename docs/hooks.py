@@ -33,7 +33,8 @@ def command_line(root: Path) -> str:
 
 
 def public_modules(root: Path, package: str) -> list[str]:
-    """Dotted names of a package's modules, without those named with an underscore."""
+    """Dotted names of a package's modules, but for private ones and the command line's."""
     paths = sorted((root / package).rglob("*.py"))
     dotted = [".".join(path.relative_to(root).with_suffix("").parts) for path in paths]
-    return [name for name in dotted if not any(part.startswith("_") for part in name.split("."))]
+    shown = [name for name in dotted if not name.startswith("hfpipe.cli.")]
+    return [name for name in shown if not any(part.startswith("_") for part in name.split("."))]

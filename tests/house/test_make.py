@@ -69,7 +69,7 @@ def test_python_that_is_too_old_is_named(project_copy):
     done = make(project_copy, "test", old)
     assert done.returncode == 2
     assert "error: hfpipe needs Python 3.11 or newer" in done.stderr
-    assert "is Python 3.9.2: name one with make PYTHON=" in done.stderr
+    assert "says 'Python 3.9.2': name another with make PYTHON=" in done.stderr
     assert not (project_copy / ".venv").exists()
 
 
