@@ -1,1 +1,1 @@
-
+"""Training: the stock Trainer, set up well."""

@@ -1,0 +1,83 @@
+"""The ``hfpipe`` command: mounts the verbs and turns errors into one line and an exit code."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from hfpipe.cli.demo import demo
+from hfpipe.cli.env import env
+from hfpipe.cli.evaluate import evaluate
+from hfpipe.cli.finetune import finetune
+from hfpipe.cli.hub import app as hub
+from hfpipe.cli.legacy import modern_arguments
+from hfpipe.cli.prepare import prepare
+from hfpipe.cli.recipes import app as recipes
+from hfpipe.errors import HfpipeError
+from hfpipe.version import __version__
+
+EXAMPLES = {
+    "prepare": "hfpipe prepare rows.jsonl.gz --text definition --label subject "
+    "--target topics --out data --hub local",
+    "finetune": "hfpipe finetune --recipe topics_minilm --dataset topics --target topics-minilm "
+    "--hub local training.num_train_epochs=2",
+    "evaluate": "hfpipe evaluate topics-minilm --out runs/test --hub local",
+    "demo": "hfpipe demo --out runs/demo",
+    "env": "hfpipe env",
+}
+
+app = typer.Typer(
+    help="Labelled rows to a dataset, a fine-tuned model and an honest evaluation on a Hub.",
+    epilog="Start with: hfpipe demo",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for _verb in (prepare, finetune, evaluate, demo, env):
+    _name = _verb.__name__
+    app.command(_name, epilog=f"Example: {EXAMPLES[_name]}")(_verb)
+app.add_typer(recipes, name="recipes")
+app.add_typer(hub, name="hub")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"hfpipe {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _top(
+    version: bool = typer.Option(
+        False, "--version", callback=_show_version, is_eager=True, help="Show the version."
+    ),
+) -> None:
+    """Labelled rows to a dataset, a fine-tuned model and an honest evaluation on a Hub."""
+
+
+def main() -> None:
+    """Run the command line; leave with 0, 1 (it failed), 2 (what was given is wrong) or 130."""
+    arguments = modern_arguments(sys.argv[1:])
+    debug = "--debug" in arguments
+    try:
+        app(args=arguments, prog_name="hfpipe")
+    except HfpipeError as error:
+        _leave(error, str(error), error.exit_code, debug)
+    except KeyboardInterrupt as error:
+        _leave(error, "interrupted", 130, debug)
+    except Exception as error:  # the last resort: a person sees a line, never a traceback
+        line = " ".join(str(error).split())[:300]
+        hint = "" if debug else " (run it again with --debug for the traceback)"
+        _leave(error, f"{type(error).__name__}: {line}{hint}", 1, debug)
+
+
+def _leave(error: BaseException, line: str, code: int, debug: bool) -> None:
+    if debug:
+        import traceback
+
+        traceback.print_exception(error)
+    print(f"error: {line}", file=sys.stderr)
+    sys.exit(code)

@@ -1,0 +1,330 @@
+"""Fine-tune: a dataset repo and a recipe to a pushed model."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from hfpipe.errors import UserError
+from hfpipe.hub.endpoint import Endpoint
+from hfpipe.hub.provenance import provenance
+from hfpipe.hub.publish import Published, check_writable, folder_files, publish
+from hfpipe.hub.repos import resolve
+from hfpipe.inputs.processor import FILE_NAME as PROCESSOR
+from hfpipe.inputs.processor import Processor, fit_processor, label_values
+from hfpipe.inputs.splits import (
+    Source,
+    downsample,
+    open_dataset,
+    row_ids,
+    train_and_validation,
+    with_labels,
+)
+from hfpipe.recipe import Recipe, as_yaml, validate_training
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer
+
+    from hfpipe.evaluation.record import EvaluationRecord
+
+
+@dataclass(frozen=True)
+class FinetuneOptions:
+    """What a run needs beside its recipe.
+
+    Attributes:
+        target: Model repo to push to; by default the recipe's name in the token's namespace.
+        out: Run folder; by default ``runs/<recipe>/<time>``.
+        rows: Train on at most so many rows (``--downsample``).
+        public: Whether a new model repo is public.
+        wandb: Whether to track the run with W&B.
+        wandb_key: W&B API key, where it is not in the environment.
+        wandb_output: Folder for the run's HTML report; by default the run folder.
+        quiet: No progress bars.
+    """
+
+    target: str | None = None
+    out: Path | None = None
+    rows: int | None = None
+    public: bool = False
+    wandb: bool = True
+    wandb_key: str | None = field(default=None, repr=False)
+    wandb_output: Path | None = None
+    quiet: bool = False
+
+
+@dataclass(frozen=True)
+class Finetuned:
+    """What a run left.
+
+    Attributes:
+        model: The pushed model.
+        folder: The run folder.
+        record: How the best checkpoint did on validation.
+        report: The run's HTML page.
+        train_rows: Rows trained on.
+        seconds: Time spent in ``Trainer.train``.
+    """
+
+    model: Published
+    folder: Path
+    record: EvaluationRecord
+    report: Path
+    train_rows: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class _Data:
+    """The rows of a run, and the fitted state that turns them into tensors."""
+
+    source: Source
+    processor: Processor
+    train: Dataset
+    validation: Dataset
+
+
+def finetune(recipe: Recipe, endpoint: Endpoint, options: FinetuneOptions) -> Finetuned:
+    """Fine-tune as ``recipe`` says, choose the best epoch on validation, push, report.
+
+    Args:
+        recipe: Composed and typed; ``data.dataset`` names the dataset repo.
+        endpoint: The Hub that holds dataset and base model and gets the new model.
+        options: Where things go.
+
+    Returns:
+        The pushed model, the run folder and the validation record.
+
+    Raises:
+        UserError: What was given cannot work; found before training wherever possible.
+    """
+    from hfpipe.models.stock import load_tokenizer, new_classifier
+    from hfpipe.training.fit import Reporting, build_trainer, check_best_metric, training_arguments
+
+    validate_training(recipe)
+    target = check_writable(endpoint, options.target or recipe.name.replace("_", "-"), "model")
+    data = _data(recipe, endpoint, options.rows)
+    labels = data.processor.labels
+    check_best_metric(recipe, len(labels))
+    base, revision = _base(recipe, endpoint)
+    tokenizer = load_tokenizer(endpoint, base, revision)
+    _seed_everything(recipe)  # the new head is drawn here
+    model = new_classifier(endpoint, base, revision, labels, recipe.model.dropout)
+    data = _within_reach(data, model, tokenizer)
+
+    folder = options.out or Path("runs") / recipe.name / time.strftime("%Y%m%d-%H%M%S")
+    with _tracked(recipe, folder, target, options) as (run, report_to):
+        reporting = Reporting(report_to, run_name=target, quiet=options.quiet)
+        arguments = training_arguments(recipe, folder / "checkpoints", reporting)
+        train, validation = _encoded(data, tokenizer, options.quiet)
+        trainer = build_trainer(model, tokenizer, arguments, train, validation)
+        started = time.perf_counter()
+        trainer.train()
+        seconds = time.perf_counter() - started
+        record, report = _judge(recipe, data, trainer, validation, folder, target, run)
+    story = _story(recipe, data, base, revision, record)
+    published = _push(endpoint, target, trainer, tokenizer, data.processor, story, options.public)
+    _keep(folder, recipe, trainer, record, report, options.wandb_output)
+    return Finetuned(published, folder, record, report, len(data.train), seconds)
+
+
+def _data(recipe: Recipe, endpoint: Endpoint, rows: int | None) -> _Data:
+    """Load the dataset, fit the processor on train, take the rows to train and select on."""
+    if not recipe.data.dataset:
+        raise UserError("which dataset? give --dataset NS/NAME, as 'hfpipe prepare' pushed it")
+    source = open_dataset(endpoint, recipe.data.dataset)
+    processor = fit_processor(source.split("train"), recipe.data, source.prepared, source.place)
+    seed, label = int(recipe.training.get("seed", 42)), str(processor.label)
+    train, validation = train_and_validation(source, label, seed)
+    processor.check_columns(validation, f"{source.place}, split 'validation'")
+    train, validation = with_labels(train, label), with_labels(validation, label)
+    return _Data(
+        source, processor, downsample(train, rows, seed), downsample(validation, rows, seed)
+    )
+
+
+def _base(recipe: Recipe, endpoint: Endpoint) -> tuple[str, str]:
+    """The base model's repo and commit."""
+    if not recipe.model.base:
+        raise UserError("which base model? give --base-model ID, or model.base in the recipe")
+    return recipe.model.base, resolve(
+        endpoint, recipe.model.base, "model", recipe.model.revision
+    )
+
+
+def _seed_everything(recipe: Recipe) -> None:
+    from transformers import set_seed
+
+    set_seed(int(recipe.training.get("seed", 42)))
+
+
+def _within_reach(
+    data: _Data, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
+) -> _Data:
+    """Cut the text input's maximum length to what model and tokenizer can take."""
+    from hfpipe.models.stock import max_tokens
+
+    inputs = {
+        name: replace(each, max_length=max_tokens(model, tokenizer, each.max_length))
+        for name, each in data.processor.inputs.items()
+    }
+    return replace(data, processor=replace(data.processor, inputs=inputs))
+
+
+def _encoded(
+    data: _Data, tokenizer: PreTrainedTokenizerBase, quiet: bool
+) -> tuple[Dataset, Dataset]:
+    """Both splits as token ids and class indices."""
+    from hfpipe.evaluation.predictions import label_indices
+
+    def encode(rows: Dataset, split: str) -> Dataset:
+        values = label_values(rows, str(data.processor.label))
+        place = f"{data.source.place}, split '{split}'"
+        classes = label_indices(values, data.processor.labels, place)
+        return data.processor.encode(rows, tokenizer, classes.tolist(), quiet=quiet)
+
+    return encode(data.train, "train"), encode(data.validation, "validation")
+
+
+@contextmanager
+def _tracked(
+    recipe: Recipe, folder: Path, target: str, options: FinetuneOptions
+) -> Iterator[tuple[Any, tuple[str, ...]]]:
+    """The W&B run, and the names for ``TrainingArguments.report_to``."""
+    from hfpipe.tracking import tracking
+
+    with tracking(
+        folder,
+        name=target,
+        group=recipe.name,
+        config={"recipe": asdict(recipe)},
+        enabled=options.wandb,
+        key=options.wandb_key,
+    ) as run:
+        yield run, ("wandb",) if run else ()
+
+
+def _judge(
+    recipe: Recipe,
+    data: _Data,
+    trainer: Trainer,
+    validation: Dataset,
+    folder: Path,
+    target: str,
+    run: Any,
+) -> tuple[EvaluationRecord, Path]:
+    """Score the best checkpoint on validation and write the run's report."""
+    from hfpipe.evaluation.predictions import prediction_rows
+    from hfpipe.evaluation.record import classification_record
+    from hfpipe.reports.report import write_report
+    from hfpipe.tracking import log_evaluation
+    from hfpipe.training.fit import softmax
+    from hfpipe.training.predict import predict_logits
+
+    truth, labels = list(validation["labels"]), data.processor.labels
+    logits = predict_logits(
+        trainer.model,
+        trainer.processing_class,
+        validation,
+        recipe.evaluation.batch_size,
+        quiet=trainer.args.disable_tqdm,
+    )
+    probabilities = softmax(logits)
+    record = classification_record(
+        truth,
+        probabilities,
+        labels,
+        model=target,
+        dataset=data.source.repo_id,
+        dataset_revision=data.source.revision,
+        split="validation",
+    )
+    rows = prediction_rows(
+        row_ids(data.validation),
+        data.processor.shown(data.validation),
+        [labels[index] for index in truth],
+        probabilities,
+        labels,
+    )
+    curves = trainer.state.log_history
+    report = write_report(folder / "report.html", record, list(rows), curves=curves)
+    log_evaluation(run, truth, logits.argmax(axis=1), labels, record.metrics, report)
+    return record, report
+
+
+def _story(
+    recipe: Recipe, data: _Data, base: str, revision: str, record: EvaluationRecord
+) -> dict[str, Any]:
+    """``hfpipe/run.json``: all that is needed to evaluate, explain or repeat this run."""
+    return {
+        "recipe": recipe.name,
+        "config": asdict(recipe),
+        "dataset": {"repo_id": data.source.repo_id, "revision": data.source.revision},
+        "base_model": {"repo_id": base, "revision": revision},
+        "inputs": {name: asdict(each) for name, each in data.processor.inputs.items()},
+        "label": data.processor.label,
+        "labels": data.processor.labels,
+        "seed": recipe.training.get("seed", 42),
+        "train_rows": len(data.train),
+        "validation_rows": len(data.validation),
+        "metrics": {"validation": record.metrics},
+        "provenance": provenance(),
+    }
+
+
+def _push(
+    endpoint: Endpoint,
+    target: str,
+    trainer: Trainer,
+    tokenizer: PreTrainedTokenizerBase,
+    processor: Processor,
+    story: dict[str, Any],
+    public: bool,
+) -> Published:
+    """Model, tokenizer, processor, card and run record: one commit."""
+    from hfpipe.reports.cards import model_card
+
+    card = model_card(
+        repo_id=target,
+        run=story,
+        metrics=story["metrics"]["validation"],
+        dataset_id=story["dataset"]["repo_id"],
+        base_model=story["base_model"]["repo_id"],
+        labels=processor.labels,
+    )
+    with TemporaryDirectory() as scratch:
+        trainer.model.save_pretrained(scratch)
+        tokenizer.save_pretrained(scratch)
+        files: dict[str, Path | bytes] = {
+            **folder_files(Path(scratch)),
+            PROCESSOR: processor.to_json(),
+            "README.md": card.encode(),
+            "hfpipe/run.json": (json.dumps(story, indent=2, ensure_ascii=False) + "\n").encode(),
+        }
+        message = f"Fine-tune {story['base_model']['repo_id']} on {story['dataset']['repo_id']}"
+        return publish(endpoint, target, "model", files, message, private=not public)
+
+
+def _keep(
+    folder: Path,
+    recipe: Recipe,
+    trainer: Trainer,
+    record: EvaluationRecord,
+    report: Path,
+    wandb_output: Path | None,
+) -> None:
+    """The run folder's files, and the report where the user wants it."""
+    from hfpipe.files import write_text
+
+    write_text(folder / "config.yaml", as_yaml(recipe))
+    record.write(folder / "metrics.json")
+    write_text(folder / "curves.json", json.dumps(trainer.state.log_history, indent=2))
+    if wandb_output:
+        write_text(wandb_output / f"{recipe.name}.html", report.read_text(encoding="utf-8"))

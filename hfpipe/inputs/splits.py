@@ -1,0 +1,126 @@
+"""The splits of a dataset repo at one revision."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hfpipe.errors import UserError, nearest
+from hfpipe.hub.endpoint import Endpoint
+from hfpipe.hub.repos import hub_errors, read_json, resolve, split_revision
+from hfpipe.inputs.processor import label_values
+
+if TYPE_CHECKING:
+    from datasets import Dataset, DatasetDict
+
+
+@dataclass(frozen=True)
+class Source:
+    """A dataset repo at one commit.
+
+    Attributes:
+        repo_id: ``namespace/name``.
+        revision: The commit.
+        splits: Its rows, by split.
+        prepared: Its ``hfpipe/prepare.json``; empty if hfpipe did not make it.
+    """
+
+    repo_id: str
+    revision: str
+    splits: DatasetDict
+    prepared: dict[str, Any]
+
+    @property
+    def place(self) -> str:
+        """How a message calls it."""
+        return f"dataset repo '{self.repo_id}'"
+
+    def split(self, name: str) -> Dataset:
+        """One split by name.
+
+        Raises:
+            UserError: There is no such split, or it is empty.
+        """
+        if name not in self.splits:
+            raise UserError(f"{self.place} has no split '{name}'{nearest(name, list(self.splits))}")
+        if not len(self.splits[name]):
+            raise UserError(f"{self.place}: split '{name}' has no rows")
+        return self.splits[name]
+
+
+def open_dataset(endpoint: Endpoint, name: str, revision: str | None = None) -> Source:
+    """Load a dataset repo.
+
+    Args:
+        endpoint: The Hub.
+        name: ``NAMESPACE/NAME[@REVISION]``; the namespace may be left out on the embedded Hub.
+        revision: Branch, tag or commit, where ``name`` carries none.
+
+    Raises:
+        UserError: No such repo or revision, no access, or no data that ``datasets`` can read.
+    """
+    repo_id, named = split_revision(endpoint.repo_id(name))
+    # Resolved first: for a repo that it cannot reach, load_dataset would silently answer from
+    # its cache; this call fails.
+    commit = resolve(endpoint, repo_id, "dataset", named or revision)
+    prepared = read_json(endpoint, repo_id, "dataset", "hfpipe/prepare.json", commit)
+    return Source(repo_id, commit, _load(endpoint, repo_id, commit), prepared or {})
+
+
+def _load(endpoint: Endpoint, repo_id: str, revision: str) -> DatasetDict:
+    from datasets import load_dataset
+    from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
+
+    with hub_errors(endpoint, repo_id, "dataset", revision):
+        try:
+            return load_dataset(repo_id, revision=revision, token=endpoint.token or False)
+        except (DatasetGenerationError, DatasetNotFoundError, ValueError) as error:
+            cause = " ".join(str(error.__cause__ or error).split())[:200]
+            raise UserError(f"dataset repo '{repo_id}' cannot be loaded: {cause}") from error
+
+
+def train_and_validation(
+    source: Source, label: str, seed: int, share: float = 0.1
+) -> tuple[Dataset, Dataset]:
+    """The rows to train on and the rows to select on; never a row of test.
+
+    A dataset without a validation split gives ``share`` of its train rows to it, stratified
+    by ``label`` where every class has at least two rows.
+    """
+    train = source.split("train")
+    if "validation" in source.splits:
+        return train, source.split("validation")
+    from sklearn.model_selection import train_test_split
+
+    labels = [str(value) for value in label_values(train, label)]
+    stratify = labels if min(Counter(labels).values()) > 1 else None
+    kept, held_out = train_test_split(
+        range(len(train)), test_size=share, random_state=seed, stratify=stratify
+    )
+    return train.select(sorted(kept)), train.select(sorted(held_out))
+
+
+def with_labels(dataset: Dataset, label: str) -> Dataset:
+    """The rows that have a label."""
+    values = label_values(dataset, label)
+    if None not in values:
+        return dataset
+    return dataset.select([index for index, value in enumerate(values) if value is not None])
+
+
+def downsample(dataset: Dataset, rows: int | None, seed: int) -> Dataset:
+    """At most ``rows`` rows, drawn with a seed, in their old order."""
+    if rows is None or rows >= len(dataset):
+        return dataset
+    import numpy as np
+
+    drawn = np.random.default_rng(seed).permutation(len(dataset))[:rows]
+    return dataset.select(np.sort(drawn))
+
+
+def row_ids(dataset: Dataset) -> list[str]:
+    """The rows' stable ids; their positions where hfpipe did not make the dataset."""
+    if "row_id" in dataset.column_names:
+        return [str(value) for value in dataset["row_id"]]
+    return [str(position) for position in range(len(dataset))]

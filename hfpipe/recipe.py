@@ -1,0 +1,246 @@
+"""Recipes: find them in their folder, compose them with Hydra, validate them against types.
+
+A recipe holds a whole story in five blocks (``prepare``, ``data``, ``model``, ``training``,
+``evaluation``). Fragments shared by several recipes lie in ``recipes/_base``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast, get_type_hints
+
+from hfpipe.errors import UserError, nearest
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+
+@dataclass
+class Prepare:
+    """``prepare:``: raw rows to a dataset repo. The flags of ``hfpipe prepare`` win over it."""
+
+    text: list[str] = field(default_factory=list)
+    label: str | None = None
+    id_column: str | None = None
+    clean: bool = True
+    threshold: float = 0.9
+    policy: str = "kept"
+    drop_labels: list[str] = field(default_factory=list)
+    min_count: int = 0
+    reduce_majority_to: float | None = None
+    split: str = "stratified"
+    split_column: str | None = None
+    sizes: list[float] = field(default_factory=lambda: [0.8, 0.1, 0.1])
+    seed: int = 42
+    format: str = "parquet"
+    max_bad_rows: float = 0.001
+
+
+@dataclass
+class Input:
+    """One named input of a model: its kind, and the columns it is made of.
+
+    Without ``columns``, those that ``hfpipe prepare`` recorded in the dataset repo are used.
+    """
+
+    kind: str = "text"
+    columns: list[str] = field(default_factory=list)
+    max_length: int = 512
+
+
+@dataclass
+class Data:
+    """``data:``: which dataset repo, which columns go in, which one is to be predicted."""
+
+    dataset: str | None = None
+    inputs: dict[str, Input] = field(default_factory=lambda: {"text": Input()})
+    label: str | None = None
+
+
+@dataclass
+class Model:
+    """``model:``: the kind of model, and the pretrained base it starts from."""
+
+    kind: str = "sequence_classification"
+    base: str = ""
+    revision: str | None = None
+    dropout: float | None = None
+
+
+@dataclass
+class Evaluation:
+    """``evaluation:``: how the pushed model is scored."""
+
+    batch_size: int = 64
+    baselines: bool = True
+
+
+@dataclass
+class Recipe:
+    """A whole recipe. ``training`` takes the names of ``transformers.TrainingArguments``."""
+
+    name: str = ""
+    description: str = ""
+    prepare: Prepare = field(default_factory=Prepare)
+    data: Data = field(default_factory=Data)
+    model: Model = field(default_factory=Model)
+    training: dict[str, Any] = field(default_factory=dict)
+    evaluation: Evaluation = field(default_factory=Evaluation)
+
+
+def recipes_folder() -> Path:
+    """The folder that is the registry: one YAML a recipe."""
+    return Path(str(resources.files("hfpipe.recipes")))
+
+
+def recipe_names() -> list[str]:
+    """The names of all recipes that ship with hfpipe."""
+    return sorted(path.stem for path in recipes_folder().glob("*.yaml"))
+
+
+def recipe_file(name: str) -> Path:
+    """Find a recipe by name, or by the path of a YAML file.
+
+    Raises:
+        UserError: There is no such recipe or file.
+    """
+    if name.endswith((".yaml", ".yml")):
+        path = Path(name).expanduser()
+        if not path.is_file():
+            raise UserError(f"recipe file {name} does not exist")
+        return path.resolve()
+    path = recipes_folder() / f"{name}.yaml"
+    if not path.is_file() or "/" in name:
+        raise UserError(f"no recipe '{name}'{nearest(name, recipe_names())}")
+    return path
+
+
+def commands(name: str) -> list[str]:
+    """The commands in a recipe's first comment lines: how to run it."""
+    lines = []
+    for line in recipe_file(name).read_text(encoding="utf-8").splitlines():
+        if not line.startswith("#"):
+            break
+        lines.append(line.lstrip("# ").rstrip())
+    return [line for line in lines if line.startswith("hfpipe ")]
+
+
+def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
+    """Compose and validate a recipe.
+
+    Args:
+        name: A recipe's name, or the path of a YAML file.
+        overrides: ``key.subkey=value`` each, in Hydra's grammar (``data.label=topic``,
+            ``training.learning_rate=3e-5``, ``prepare.sizes=[0.7,0.15,0.15]``).
+
+    Returns:
+        The recipe, with ``name`` set to the file's stem.
+
+    Raises:
+        UserError: Unknown recipe, key or type, named with what is near.
+    """
+    from omegaconf import OmegaConf
+
+    path = recipe_file(name)
+    composed = _composed(path)
+    for key, value in map(_parsed, overrides):
+        OmegaConf.update(composed, key, value, force_add=True)
+    plain = cast(dict[str, Any], OmegaConf.to_container(composed, resolve=True))
+    plain["name"] = path.stem
+    for key, options in _unknown_keys(plain, Recipe):
+        raise UserError(f"recipe {name}: unknown key '{key}'{nearest(key, options)}")
+    return _typed(plain, name)
+
+
+def as_yaml(recipe: Recipe) -> str:
+    """A recipe as composed, as YAML that ``load_recipe`` reads back to the same recipe."""
+    import yaml
+
+    plain = asdict(recipe)
+    plain.pop("name")  # the file's name
+    return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, default_flow_style=False)
+
+
+def validate_training(recipe: Recipe) -> None:
+    """Check ``training:`` against the installed ``transformers.TrainingArguments``.
+
+    Raises:
+        UserError: A key that ``TrainingArguments`` does not have, with the nearest names.
+    """
+    from transformers import TrainingArguments
+
+    known = {each.name for each in fields(TrainingArguments) if each.init}
+    for key in recipe.training:
+        if key not in known:
+            raise UserError(
+                f"recipe {recipe.name}: unknown key 'training.{key}'{nearest(key, sorted(known))}"
+            )
+
+
+def _composed(path: Path) -> DictConfig:
+    """The YAML with its ``defaults`` resolved, from its own folder, then from ours."""
+    from hydra import compose, initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
+
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(config_dir=str(path.parent), version_base=None):
+            return compose(
+                path.stem,
+                overrides=[f"hydra.searchpath=[file://{recipes_folder()}]"],
+            )
+    except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:
+        cause = " ".join(str(error).split())
+        raise UserError(f"recipe file {path}: {cause[:300]}") from error
+
+
+def _parsed(override: str) -> tuple[str, Any]:
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    if "=" not in override:
+        raise UserError(f"'{override}' is not an override: write key=value, as training.seed=7")
+    try:
+        parsed = OverridesParser.create().parse_override(override)
+        return parsed.key_or_group.lstrip("+"), parsed.value()
+    except HydraException as error:
+        raise UserError(
+            f"override '{override}' cannot be read ({str(error).splitlines()[0]}); quote text that "
+            "has special characters: key='\"a, b\"'"
+        ) from error
+
+
+def _unknown_keys(values: dict, schema: type, prefix: str = "") -> Iterator[tuple[str, list[str]]]:
+    """Yield every key that ``schema`` does not have, with the keys it has instead."""
+    hints = get_type_hints(schema)
+    for key, value in values.items():
+        if key not in hints:
+            yield f"{prefix}{key}", [f"{prefix}{option}" for option in hints]
+        elif is_dataclass(hints[key]) and isinstance(value, dict):
+            yield from _unknown_keys(value, cast(type, hints[key]), f"{prefix}{key}.")
+        elif hints[key] == dict[str, Input] and isinstance(value, dict):
+            for name, block in value.items():
+                if isinstance(block, dict):
+                    yield from _unknown_keys(block, Input, f"{prefix}{key}.{name}.")
+
+
+def _typed(plain: dict[str, Any], name: str) -> Recipe:
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    schema = OmegaConf.structured(Recipe)
+    # An input that the recipe names takes the place of the default one.
+    if plain.get("data", {}).get("inputs"):
+        schema.data.inputs = {}
+    try:
+        return cast(Recipe, OmegaConf.to_object(OmegaConf.merge(schema, plain)))
+    except OmegaConfBaseException as error:
+        key = getattr(error, "full_key", None) or "?"
+        cause = str(error).splitlines()[0]
+        raise UserError(f"recipe {name}: {key}: {cause}") from error

@@ -1,0 +1,105 @@
+"""Weights & Biases: online with a key, offline without one, or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hfpipe.errors import UserError
+
+if TYPE_CHECKING:
+    from wandb import Run
+
+PROJECT = "hfpipe"
+
+
+@contextmanager
+def tracking(
+    folder: Path,
+    *,
+    name: str,
+    group: str,
+    config: dict[str, Any],
+    enabled: bool = True,
+    key: str | None = None,
+) -> Iterator[Run | None]:
+    """One W&B run for the length of the block; the Trainer's own callback logs into it.
+
+    With a key (``key``, ``WANDB_API_KEY`` or ``wandb login``) the run goes online; without one
+    it is kept below ``folder`` and ``wandb sync`` sends it later.
+
+    Args:
+        folder: Where the run's files go.
+        name: The run's name.
+        group: Runs of one recipe stand together.
+        config: The recipe as composed.
+        enabled: False: no run at all.
+        key: W&B API key. Never logged.
+
+    Yields:
+        The run; None if not ``enabled``.
+
+    Raises:
+        UserError: The key is refused or W&B cannot be reached.
+    """
+    if not enabled:
+        yield None
+        return
+    import wandb
+
+    folder.mkdir(parents=True, exist_ok=True)
+    if key:
+        # By environment: wandb.login(key=...) would write it to ~/.netrc.
+        os.environ["WANDB_API_KEY"] = key
+    known = wandb.login(prompt=False, verify=False)
+    mode = os.environ.get("WANDB_MODE") or ("online" if known else "offline")
+    try:
+        run = wandb.init(
+            project=os.environ.get("WANDB_PROJECT", PROJECT),
+            name=name,
+            group=group,
+            config=config,
+            dir=str(folder),
+            mode=mode,
+            settings=wandb.Settings(silent=True, console="off"),
+        )
+    except wandb.Error as error:
+        raise UserError(
+            f"W&B: {' '.join(str(error).split())[:200]}; check WANDB_API_KEY, or use --no-wandb"
+        ) from error
+    failed = True
+    try:
+        yield run
+        failed = False
+    finally:
+        run.finish(exit_code=int(failed))
+
+
+def log_evaluation(
+    run: Run | None,
+    truth: Sequence[int],
+    predicted: Sequence[int],
+    labels: Sequence[str],
+    metrics: dict[str, float | None],
+    report: Path,
+) -> None:
+    """Log a confusion matrix, final metrics and the HTML report of the validation split."""
+    if run is None:
+        return
+    import wandb
+
+    run.log(
+        {
+            "validation/confusion_matrix": wandb.plot.confusion_matrix(
+                y_true=list(map(int, truth)),
+                preds=list(map(int, predicted)),
+                class_names=list(labels),
+                title="Confusion matrix (validation)",
+            ),
+            "validation/report": wandb.Html(report.read_text(encoding="utf-8"), inject=False),
+        }
+    )
+    run.summary.update({f"validation/{name}": value for name, value in metrics.items()})
