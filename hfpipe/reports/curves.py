@@ -1,0 +1,67 @@
+"""Learning curves out of the Trainer's ``log_history``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from markupsafe import Markup
+
+from hfpipe.reports.plots import curves_plot
+from hfpipe.reports.words import TITLES, title
+
+SHOWN = ("accuracy", "top_2_accuracy", "top_3_accuracy", "macro_f1")
+Lines = dict[str, list[tuple[float, float]]]
+
+
+def curve_plots(history: Sequence[Mapping[str, Any]]) -> list[Markup]:
+    """Draw the loss (train and validation) and the main validation metrics over time.
+
+    Args:
+        history: Entries as the Trainer logs them: ``loss``, ``eval_loss``, ``eval_accuracy``,
+            each with its ``epoch`` or ``step``. Values that are not finite are left out.
+    """
+    plots = []
+    loss = learning_lines(history, {"loss": "train", "eval_loss": "validation"})
+    if loss:
+        plots.append(curves_plot("loss", "Loss", loss, _axis(history)))
+    names = {f"eval_{name}": title(name) for name in SHOWN if name in TITLES}
+    scores = learning_lines(history, names)
+    if scores:
+        plots.append(curves_plot("scores", "Validation metrics", scores, _axis(history)))
+    return plots
+
+
+def learning_lines(history: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> Lines:
+    """Collect the points of some logged names, under the titles to show.
+
+    >>> learning_lines(
+    ...     [
+    ...         {"loss": 2.0, "epoch": 0.5},
+    ...         {"eval_loss": 1.5, "epoch": 1.0},
+    ...         {"loss": float("nan"), "epoch": 1.0},
+    ...     ],
+    ...     {"loss": "train"},
+    ... )
+    {'train': [(0.5, 2.0)]}
+    """
+    key = _axis(history).lower()
+    lines: Lines = {}
+    for name, shown in names.items():
+        points = [
+            (float(entry[key]), float(entry[name]))
+            for entry in history
+            if _finite(entry.get(name)) and _finite(entry.get(key))
+        ]
+        if points:
+            lines[shown] = points
+    return lines
+
+
+def _axis(history: Sequence[Mapping[str, Any]]) -> str:
+    return "Epoch" if any(_finite(entry.get("epoch")) for entry in history) else "Step"
+
+
+def _finite(value: object) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value)
