@@ -81,7 +81,7 @@ def _cells(
 def bars_plot(groups: Mapping[str, Mapping[str, float | None]]) -> Markup:
     """Draw shares as horizontal bars: group (top-1, top-2, …) to series (model, baselines)."""
     series = list(next(iter(groups.values())))
-    bar, gap, left, width = 20, 16, 64, 380
+    bar, gap, left, width = 20, 16, 48, 300
     top = 20 * len(series) + 14
     frame = Frame(left, top, width, len(groups) * (bar * len(series) + gap) - gap)
     parts = [legend(series, left, 10)]
@@ -116,12 +116,9 @@ def _bar(frame: Frame, y: float, height: float, value: float | None, index: int)
 
 def reliability_plot(diagram: Reliability) -> Markup:
     """Draw how often the model is right at each confidence, over where its rows lie."""
-    frame = Frame(48, 30, 360, 260)
-    counted = Frame(48, 340, 360, 60, y=(0.0, float(max(1, diagram.counts.max()))))
+    frame = Frame(44, 30, 330, 250)
+    counted = Frame(44, 330, 330, 60, y=(0.0, float(max(1, diagram.counts.max()))))
     parts = [axes(frame, [], ticks(0, 1), ("", "Share that is right"))]
-    start, end = frame.across(0), frame.across(1)
-    parts.append(line(start, frame.down(0), end, frame.down(1), "ideal"))
-    parts.append(label(frame.across(0.3), frame.down(0.36), "ideal", "end", class_="note"))
     said = []
     for index, rows in enumerate(diagram.counts):
         if not rows:
@@ -142,9 +139,11 @@ def reliability_plot(diagram: Reliability) -> Markup:
         parts.append(
             element("circle", cx=frame.across(sure), cy=frame.down(accuracy), r=3, class_="point")
         )
+    start, end = frame.across(0), frame.across(1)
+    parts.append(line(start, frame.down(0), end, frame.down(1), "ideal"))
     names = ("Confidence of the prediction", "Rows")
     parts.append(axes(counted, ticks(0, 1), [counted.y[1]], names))
-    return drawing("reliability", 430, 446, "Reliability diagram", "; ".join(said), parts)
+    return drawing("reliability", 392, 436, "Reliability diagram", "; ".join(said), parts)
 
 
 def curves_plot(identity: str, title: str, lines: Mapping[str, Points], across: str) -> Markup:
@@ -161,7 +160,7 @@ def curves_plot(identity: str, title: str, lines: Mapping[str, Points], across: 
     up = ticks(min(ys), max(ys))
     sideways = ticks(min(0.0, *xs), max(xs))
     top = 34 + 20 * len(lines)
-    frame = Frame(52, top, 380, 220, (sideways[0], sideways[-1]), (up[0], up[-1]))
+    frame = Frame(44, top, 330, 210, (sideways[0], sideways[-1]), (up[0], up[-1]))
     parts = [legend(list(lines), 18, 10, lines=True), axes(frame, sideways, up, (across, title))]
     said = []
     for index, (name, points) in enumerate(lines.items()):
@@ -175,4 +174,4 @@ def curves_plot(identity: str, title: str, lines: Mapping[str, Points], across: 
                 for x, y in points
             ]
         said.append(f"{name}: {points[0][1]:.3g} at first, {points[-1][1]:.3g} at last")
-    return drawing(identity, 450, top + 264, title, "; ".join(said), parts)
+    return drawing(identity, 392, top + 254, title, "; ".join(said), parts)

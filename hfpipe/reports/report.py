@@ -26,6 +26,8 @@ MATRIX_CLASSES = 60
 ERRORS = 25
 CONFUSIONS = 12
 TEXT_CHARACTERS = 600
+NO_WINNER = ("ece",)
+"""Always giving the class frequencies is well calibrated and says nothing: no mark for it."""
 Row = Mapping[str, Any]
 
 
@@ -106,32 +108,37 @@ def render_report(
     )
 
 
+def _columns(record: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """The model, then its baselines, the most demanding first."""
+    baselines = (record.get("baselines") or {}).items()
+    ranked = sorted(baselines, key=lambda item: -(item[1].get("accuracy") or 0.0))
+    return {"This model": record["metrics"]} | {words.title(n): values for n, values in ranked}
+
+
 def _metrics_table(record: Mapping[str, Any]) -> dict[str, Any]:
     """Columns (model, baselines) and one row a metric, the best of each marked."""
-    baselines = record.get("baselines") or {}
-    columns = {"This model": record["metrics"]}
-    columns |= {words.title(name): values for name, values in baselines.items()}
+    columns = _columns(record)
     rows = []
     for name in words.metric_order(record["metrics"]):
         values = [column.get(name) for column in columns.values()]
         known = [value for value in values if value is not None]
         way = DIRECTIONS.get(name)
-        best = (max(known) if way == "higher" else min(known)) if known and way else None
+        best = None
+        if len(known) > 1 and way and name not in NO_WINNER:
+            best = max(known) if way == "higher" else min(known)
         rows.append(
             {
                 "name": words.title(name),
                 "way": way,
                 "interval": (record.get("intervals") or {}).get(name),
-                "cells": [(value, value == best and len(known) > 1) for value in values],
+                "cells": [(value, value is not None and value == best) for value in values],
             }
         )
     return {"columns": list(columns), "rows": rows}
 
 
 def _top_k_plot(record: Mapping[str, Any]) -> Markup | None:
-    columns = {"This model": record["metrics"]}
-    for name, values in reversed((record.get("baselines") or {}).items()):
-        columns[words.title(name)] = values
+    columns = _columns(record)
     groups = {
         f"Top-{k}": {name: values.get(f"top_{k}_accuracy") for name, values in columns.items()}
         for k in (1, 2, 3)

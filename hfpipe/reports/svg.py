@@ -82,7 +82,7 @@ def drawing(
         "svg",
         joined([*inside, *parts]),
         viewBox=f"0 0 {width:.0f} {height:.0f}",
-        style=f"max-width: {width:.0f}px",
+        style=f"max-width: {1.15 * width:.0f}px",
         role="img",
         aria_labelledby=f"{identity}-title {identity}-text",
     )
@@ -117,7 +117,7 @@ def axes(
         parts.append(label(frame.across(value), bottom + 17, tick(value)))
     parts.append(line(frame.left, bottom, right, bottom, "axis"))
     parts.append(label(frame.left + frame.width / 2, bottom + 36, names[0]))
-    parts.append(label(frame.left - 34, frame.top - 10, names[1], "start"))
+    parts.append(label(frame.left - 34, frame.top - 13, names[1], "start"))
     return joined(parts)
 
 

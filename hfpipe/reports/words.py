@@ -51,12 +51,12 @@ def number(value: object, digits: int = 3) -> str:
 
 
 def percent(value: float | None) -> str:
-    """Write a share in percent.
+    """Write a share in percent, rounded as :func:`number` rounds it.
 
-    >>> percent(0.8364), percent(None)
-    ('83.6 %', 'n/a')
+    >>> percent(0.8364), percent(0.9045), percent(None)
+    ('83.6 %', '90.4 %', 'n/a')
     """
-    return UNDEFINED if value is None else f"{100 * value:.1f} %"
+    return UNDEFINED if value is None else f"{100 * float(number(float(value))):.1f} %"
 
 
 def count(rows: int, noun: str) -> str:
