@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -71,7 +72,8 @@ def serve(
     listening = bind(host, port)
     url = address(host, listening)
     token = os.environ.get("HFPIPE_HUB_TOKEN")
-    run(root, listening, token, ready=lambda: _announce(root, url, host, bool(token)))
+    with suppress(KeyboardInterrupt):
+        run(root, listening, token, ready=lambda: _announce(root, url, host, bool(token)))
     typer.echo(f"The Hub has stopped; {root} keeps what it holds.")
 
 
@@ -146,7 +148,9 @@ def status(directory: Directory = None, hub: HubOption = None, debug: Debug = Fa
 
     root = hub_directory(directory, hub)
     found = summarize(root)
-    table = Table("type", "repo", "revision", "commits", "files", "size", "changed", box=None)
+    table = Table(box=None)
+    for title in ("type", "repo", "revision", "commits", "files", "size", "changed"):
+        table.add_column(title, no_wrap=title != "repo", overflow="fold")
     for repo in found.repos:
         name = f"{repo.id} (private)" if repo.private else repo.id
         counts = (str(repo.commits), str(repo.files), decimal(repo.size))
@@ -154,10 +158,14 @@ def status(directory: Directory = None, hub: HubOption = None, debug: Debug = Fa
     console = Console()
     if found.repos:
         console.print(table)
-    large = f"{found.objects} large files, {decimal(found.objects_size)}"
-    repos = f"{len(found.repos)} repo{'' if len(found.repos) == 1 else 's'}"
+    large = f"{_count(found.objects, 'large file')}, {decimal(found.objects_size)}"
+    repos = _count(len(found.repos), "repo")
     console.print(f"{root}: {repos}, {large}; {decimal(found.free)} of disk free", soft_wrap=True)
     console.print(f"users: {', '.join(found.users) or 'none'}", soft_wrap=True)
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
 @user.command("add", epilog="Example: hfpipe hub user add ada --dir ~/hub")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,27 +12,63 @@ from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hfpipe.hub.server import accounts, committing, lfs, reading, refs, xet
 from hfpipe.hub.server.access import base_url, caller
 from hfpipe.hub.server.directory import open_hub
 from hfpipe.hub.server.errors import Refusal, repo_not_found
 
-_LOG = logging.getLogger("hfpipe.hub.server")
+_MAX_DRAIN = 128 * 1024 * 1024
 
 
-class RawPath:
-    """Match addresses as they were sent, so that a quoted slash stays in its name."""
+class Transport:
+    """What clients need that Starlette does not do by itself.
+
+    Addresses are matched as they were sent, so that a quoted slash stays in its name.
+    And a refused upload is read to its end before it is answered: a client that is
+    still sending would find the connection closed and never see why.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["type"] == "http" and scope.get("raw_path"):
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        if scope.get("raw_path"):
             scope = {**scope, "path": scope["raw_path"].decode("latin-1")}
-        await self._app(scope, receive, send)
+        body = _Body(receive)
+
+        async def answer(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] >= 400:
+                await body.drain()
+            await send(message)
+
+        await self._app(scope, body.receive, answer)
+
+
+class _Body:
+    """The body of a request, and whether all of it was read."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._done = False
+
+    async def receive(self) -> Message:
+        """Read on."""
+        message = await self._receive()
+        if message["type"] != "http.request" or not message.get("more_body"):
+            self._done = True
+        return message
+
+    async def drain(self) -> None:
+        """Read what is left, up to a limit, and forget it."""
+        left = _MAX_DRAIN
+        while not self._done and left > 0:
+            left -= len((await self.receive()).get("body", b""))
 
 
 def home(request: Request) -> Response:
@@ -102,7 +137,7 @@ def create_app(root: Path, token_for_local: str | None = None) -> Starlette:
 
     app = Starlette(
         routes=ROUTES,
-        middleware=[Middleware(RawPath)],
+        middleware=[Middleware(Transport)],
         exception_handlers={
             Refusal: refused,
             HTTPException: unknown,

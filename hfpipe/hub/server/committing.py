@@ -197,7 +197,7 @@ def _operate(draft: Draft, number: int, key: str, value: dict[str, Any]) -> None
 def _content(path: str, value: dict[str, Any]) -> bytes:
     text = text_of(value, "content")
     if value.get("encoding", "utf-8") != "base64":
-        return text.encode("utf-8", "surrogatepass")
+        return text.encode()
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
@@ -209,7 +209,8 @@ def _message(header: dict[str, Any]) -> str:
     if not summary:
         raise bad_request("The commit's header has no 'summary'")
     description = text_of(header, "description", "").strip()
-    return f"{summary}\n\n{description}" if description else summary
+    message = f"{summary}\n\n{description}" if description else summary
+    return message.replace("\0", "")  # git takes the rest for missing
 
 
 _REPO = "/api/{kind}/{namespace}/{name}"

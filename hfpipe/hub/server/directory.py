@@ -1,11 +1,12 @@
 """A hub directory: what lies where, who may use it, which repos it has.
 
-hub.json             format, id and the secret that signs upload addresses
-users.json           names and the sha256 of their tokens
-repos/KIND/NS/NAME/  bare git repositories, with hfpipe.json beside git's files
-objects/ab/cd/…      large files by sha256
-xorbs/USER/ab/…      what Xet clients uploaded, kept so that they may refer to it again
-locks/, tmp/         locks between processes, files being received
+- ``hub.json``: format, and the secret that signs upload addresses
+- ``users.json``: names and the sha256 of their tokens
+- ``repos/KIND/NAMESPACE/NAME/``: bare git repositories; ``hfpipe.json`` beside git's files
+- ``objects/``: large files by sha256
+- ``xorbs/``: what Xet clients uploaded, kept so that they may refer to it again; removing
+  all of it only makes them upload more
+- ``locks/``, ``tmp/``: locks between processes, files being received
 """
 
 from __future__ import annotations
@@ -46,7 +47,6 @@ class Hub:
     def __init__(self, root: Path, local_token: str | None = None) -> None:
         self.root = root.absolute()
         about = json.loads((self.root / "hub.json").read_text(encoding="utf-8"))
-        self.id: str = about["id"]
         self.secret: bytes = bytes.fromhex(about["secret"])
         self.objects = ObjectStore(self.root)
         self._local_token = local_token
@@ -144,7 +144,7 @@ def _check_format(root: Path) -> None:
     """Refuse a directory that another version of hfpipe laid out differently."""
     try:
         about = json.loads((root / "hub.json").read_text(encoding="utf-8"))
-        known = about["format"] == FORMAT and bool(about["id"]) and bool(about["secret"])
+        known = about["format"] == FORMAT and bool(about["secret"])
     except (ValueError, KeyError, TypeError):
         raise UserError(f"{root}: its hub.json is damaged, so it cannot be opened") from None
     except OSError as error:
@@ -166,8 +166,7 @@ def _initialise(root: Path) -> None:
         (root / "tmp").mkdir(exist_ok=True)
         with exclusive(root / "locks" / "init.lock"):
             if not (root / "hub.json").exists():
-                about = {"format": FORMAT, "id": secrets.token_hex(8)}
-                about |= {"secret": secrets.token_hex(32)}
+                about = {"format": FORMAT, "secret": secrets.token_hex(32)}
                 write_json(root / "hub.json", about)
     except OSError as error:
         raise UserError(f"{root}: cannot make a hub directory here: {error.strerror}") from None

@@ -43,7 +43,8 @@ class Refusal(Exception):
         >>> Refusal(404, "no such file", "EntryNotFound").all_headers()
         {'X-Error-Message': 'no such file', 'X-Error-Code': 'EntryNotFound'}
         """
-        line = " ".join(self.message.split()).encode("latin-1", "replace").decode("latin-1")
+        line = "".join(char if char.isprintable() else " " for char in self.message)
+        line = line.encode("latin-1", "replace").decode("latin-1")
         code = {"X-Error-Code": self.code} if self.code else {}
         return {"X-Error-Message": line, **code, **self.headers}
 

@@ -1,4 +1,4 @@
-"""Small JSON files, written whole or not at all and readable by their owner only."""
+"""Small files, written whole or not at all and readable by their owner only."""
 
 from __future__ import annotations
 
@@ -9,11 +9,16 @@ from pathlib import Path
 
 
 def write_json(path: Path, value: object) -> None:
-    """Write ``value`` to ``path`` through a temporary file beside it."""
+    """Write ``value`` to ``path`` as JSON."""
+    write_text(path, json.dumps(value, indent=2))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write ``text`` to ``path`` through a temporary file beside it."""
     temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with open(descriptor, "w", encoding="utf-8") as file:
-        json.dump(value, file, indent=2)
+        file.write(text)
         file.flush()
         os.fsync(file.fileno())
     os.replace(temporary, path)

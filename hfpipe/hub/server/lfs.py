@@ -103,7 +103,7 @@ async def put(request: Request) -> Response:
 async def put_part(request: Request) -> Response:
     """``PUT`` of one part, written at its place in the file to be."""
     oid, size, user = _claim(request)
-    number = int(param(request, "part"))
+    number = int(request.path_params["part"])
     start = (number - 1) * PART_SIZE
     stop = min(start + PART_SIZE, size)
     if not 0 <= start < size:

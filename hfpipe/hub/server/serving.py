@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import threading
@@ -15,6 +16,7 @@ from hfpipe.hub.server.app import create_app
 
 # Listening on all addresses is the user's choice; this only finds one to print.
 _EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104
+_LOOKUP_ERRORS = (socket.EAI_NONAME, socket.EAI_AGAIN, socket.EAI_FAIL)
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -29,8 +31,17 @@ def bind(host: str, port: int) -> socket.socket:
     except OverflowError:
         raise UserError(f"--port {port}: a port is a number from 0 to 65535") from None
     except OSError as error:
-        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
-        raise UserError(f"Cannot serve on {host} port {port}: {reason}; try --port 0") from None
+        if error.errno == errno.EADDRINUSE:
+            raise UserError(f"--port {port}: it is in use on {host}; --port 0 takes any") from None
+        if error.errno == errno.EADDRNOTAVAIL or _unknown_name(error):
+            raise UserError(f"--host {host}: not an address of this machine") from None
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise UserError(f"Cannot serve on {host} port {port}: {reason}") from None
+
+
+def _unknown_name(error: OSError) -> bool:
+    """Say whether a host could not be looked up."""
+    return isinstance(error, socket.gaierror) or error.errno in _LOOKUP_ERRORS
 
 
 def address(host: str, listening: socket.socket) -> str:

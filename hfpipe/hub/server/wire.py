@@ -78,6 +78,10 @@ def text_of(payload: dict[str, Any], key: str, default: str | None = None) -> st
         return default
     if not isinstance(value, str):
         raise bad_request(f"'{key}' must be a text")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise bad_request(f"'{key}' is not valid Unicode") from None
     return value
 
 

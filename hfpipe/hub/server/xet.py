@@ -1,8 +1,9 @@
 """The Xet side of uploads: tokens for it, xorbs, shards.
 
 The clients remember, per address, what they uploaded, and leave it out the next
-time. The address that they are given therefore has the hub directory's id in it:
-a new directory on an old port is a new address, and nothing is taken for uploaded.
+time. The address that they are given therefore names the present set of xorbs: with a
+new directory on an old port, or after the xorbs were removed, it is another address,
+and nothing is taken for uploaded that is not there.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from hfpipe.hub.server.errors import Refusal, bad_request, bad_token
 from hfpipe.hub.server.names import check_sha256
 from hfpipe.hub.server.shards import MAX_SHARD, store_files, store_xorb
 from hfpipe.hub.server.wire import answer, read_body
-from hfpipe.hub.server.xorbs import MAX_XORB, xorb_path
+from hfpipe.hub.server.xorbs import MAX_XORB, generation, xorb_path
 
 _PURPOSE = "xet write"
 _SECONDS = 3600
@@ -37,7 +38,7 @@ def write_token(request: Request) -> Response:
     repo, user = writable(request)
     token = sign(repo.hub, _PURPOSE, user, _SECONDS)
     expires = int(time.time()) + _SECONDS
-    address = f"{base_url(request)}/xet/{repo.hub.id}"
+    address = f"{base_url(request)}/xet/{generation(repo.hub)}"
     headers = {
         "X-Xet-Cas-Url": address,
         "X-Xet-Access-Token": token,
@@ -49,8 +50,8 @@ def write_token(request: Request) -> Response:
 def _uploader(request: Request) -> str:
     """Check the token of a Xet request and name its user."""
     hub = hub_of(request)
-    if param(request, "hub") != hub.id:
-        raise Refusal(404, "This address belongs to another hub directory; ask for a new token")
+    if param(request, "generation") != generation(hub):
+        raise Refusal(404, "This address is of xorbs that were removed; ask for a new token")
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer":
         raise bad_token()
@@ -84,6 +85,6 @@ async def put_shard(request: Request) -> Response:
 
 ROUTES = [
     Route("/api/{kind}/{namespace}/{name}/xet-write-token/{revision}", write_token),
-    Route("/xet/{hub}/v1/xorbs/{prefix}/{xorb}", put_xorb, methods=["POST"]),
-    Route("/xet/{hub}/v1/shards", put_shard, methods=["POST"]),
+    Route("/xet/{generation}/v1/xorbs/{prefix}/{xorb}", put_xorb, methods=["POST"]),
+    Route("/xet/{generation}/v1/shards", put_shard, methods=["POST"]),
 ]

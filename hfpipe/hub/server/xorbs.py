@@ -8,13 +8,18 @@ footer may follow, known by its first bytes; nothing of it is needed here.
 from __future__ import annotations
 
 import os
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import lz4.frame
 
 from hfpipe.hub.server.errors import bad_request
+from hfpipe.hub.server.files import write_text
+
+if TYPE_CHECKING:
+    from hfpipe.hub.server.directory import Hub
 
 MAX_XORB = 128 * 1024 * 1024
 _HEADER = 8
@@ -97,6 +102,20 @@ def regroup(data: bytes) -> bytes:
         ordered[lane::4] = data[start:stop]
         start = stop
     return bytes(ordered)
+
+
+def generation(hub: Hub) -> str:
+    """Name the present set of xorbs.
+
+    The name is kept among them, so that it changes when they are removed.
+    """
+    path = hub.root / "xorbs" / "generation"
+    if not path.exists():
+        with hub.lock("xorbs"):
+            path.parent.mkdir(exist_ok=True)
+            if not path.exists():
+                write_text(path, secrets.token_hex(8))
+    return path.read_text("ascii")
 
 
 def xorb_path(root: Path, user: str, xorb: str) -> Path:
