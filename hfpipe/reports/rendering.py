@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from hfpipe.reports import words
 
@@ -63,12 +63,11 @@ def render(template: str, **values: Any) -> str:
     return re.sub(r"\n{3,}", "\n\n", filled).strip() + "\n"
 
 
-def html_environment() -> Environment:
-    """Jinja for HTML pages: everything is escaped."""
+def render_page(template: str, **values: Any) -> str:
+    """Fill an HTML template; every value is escaped unless it is Markup."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
-        finalize=_shown,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -76,11 +75,5 @@ def html_environment() -> Environment:
     environment.filters.update(
         number=words.number, percent=words.percent, title_of=words.title, shorten=words.shortened
     )
-    return environment
-
-
-def _shown(value: object) -> object:
-    """Characters that no HTML page may hold are shown as the replacement character."""
-    if isinstance(value, str) and not isinstance(value, Markup):
-        return escape(CONTROL.sub("\ufffd", value))
-    return value
+    # No HTML page may hold these characters, and plots are Markup already: so at the end.
+    return CONTROL.sub("\ufffd", environment.get_template(template).render(**values))

@@ -19,7 +19,7 @@ from hfpipe.metrics.calibration import Reliability, reliability
 from hfpipe.metrics.directions import DIRECTIONS
 from hfpipe.reports import plots, words
 from hfpipe.reports.curves import curve_plots
-from hfpipe.reports.rendering import html_environment
+from hfpipe.reports.rendering import render_page
 from hfpipe.reports.verdict import standing, verdict
 
 MATRIX_CLASSES = 60
@@ -85,26 +85,23 @@ def render_report(
     wrong = sorted(
         (row for row in scored if not row["top_1_correct"]), key=lambda r: -r["scores"][0]
     )
-    return (
-        html_environment()
-        .get_template("report.html.jinja")
-        .render(
-            title=title or f"Evaluation of {record['model']}",
-            record=record,
-            verdict=verdict(record),
-            standing=standing(record),
-            table=_metrics_table(record),
-            top_k=_top_k_plot(record),
-            matrix=_matrix(counts, names),
-            confusions=_largest_confusions(counts, names),
-            classes=len(names),
-            per_class=_classes_by_support(record),
-            reliability=_reliability(scored),
-            curves=curve_plots(curves or []),
-            errors=[_error(row) for row in wrong[:ERRORS]],
-            wrong=len(wrong),
-            provenance=provenance or {},
-        )
+    return render_page(
+        "report.html.jinja",
+        title=title or f"Evaluation of {record['model']}",
+        record=record,
+        verdict=verdict(record),
+        standing=standing(record),
+        table=_metrics_table(record),
+        top_k=_top_k_plot(record),
+        matrix=_matrix(counts, names),
+        confusions=_largest_confusions(counts, names),
+        classes=len(names),
+        per_class=_classes_by_support(record),
+        reliability=_reliability(scored),
+        curves=curve_plots(curves or []),
+        errors=[_error(row) for row in wrong[:ERRORS]],
+        wrong=len(wrong),
+        provenance=provenance or {},
     )
 
 
