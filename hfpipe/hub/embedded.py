@@ -72,6 +72,7 @@ def serve_embedded(directory: Path, port: int = 0) -> Iterator[tuple[str, str]]:
         yield _wait_until_ready(process, errors), token
     finally:
         _stop(process)
+        errors.close()
 
 
 def import_repo(
@@ -122,6 +123,12 @@ class _Tail:
         """Give the last line, after the process has ended."""
         self._thread.join(1.0)
         return next((line for line in reversed(self._lines) if line), "no reason given")
+
+    def close(self) -> None:
+        """Let go of the pipe, after the process has ended."""
+        self._thread.join(1.0)
+        if self._process.stderr is not None and not self._thread.is_alive():
+            self._process.stderr.close()
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], errors: _Tail) -> str:

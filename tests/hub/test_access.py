@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
@@ -15,20 +17,15 @@ def status_of(caught: pytest.ExceptionInfo[HfHubHTTPError]) -> int:
 def test_whoami(server) -> None:
     assert server.api().whoami()["name"] == "local"
     about = server.api(server.ada_token).whoami()
-    assert (about["name"], about["orgs"], about["auth"]["accessToken"]["role"]) == (
-        "ada",
-        [],
-        "write",
-    )
+    assert (about["name"], about["orgs"]) == ("ada", [])
+    assert about["auth"]["accessToken"]["role"] == "write"
 
 
 def test_wrong_token_is_named_as_such(server, repo: str) -> None:
     wrong = server.api("hf_wrong")
     with pytest.raises(HfHubHTTPError, match="Invalid user token"):
         wrong.whoami()
-    with pytest.raises(
-        HfHubHTTPError, match="Invalid credentials in Authorization header"
-    ) as caught:
+    with pytest.raises(HfHubHTTPError, match="Invalid credentials in Authorization") as caught:
         wrong.model_info(repo)
     assert not isinstance(caught.value, RepositoryNotFoundError)
     assert status_of(caught) == 401
@@ -39,14 +36,10 @@ def test_private_repo_exists_for_its_owner_only(server, api: HfApi, repo: str) -
     assert api.repo_exists(repo)
     for token, status in ((server.ada_token, 404), (False, 401)):
         other = server.api(token)
-        for call in (
-            lambda: other.model_info(repo),
-            lambda: other.list_repo_files(repo),
-            lambda: other.hf_hub_download(repo, "secret.txt"),
-            lambda: other.auth_check(repo),
-        ):
+        calls = [other.model_info, other.list_repo_files, other.auth_check, other.list_repo_refs]
+        for call in (*calls, partial(other.hf_hub_download, filename="secret.txt")):
             with pytest.raises(RepositoryNotFoundError) as caught:
-                call()
+                call(repo)
             assert status_of(caught) == status
         assert repo not in [info.id for info in other.list_models(author="local")]
         # What is missing looks the same, so nobody can tell which private names exist.

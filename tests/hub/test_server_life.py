@@ -111,42 +111,46 @@ def test_two_servers_on_one_directory_lose_no_commit(tmp_path, run_server) -> No
         assert len(api.list_repo_files("local/shared")) == 1 + 32
 
 
+def write_until_killed(url: str, attempt: int, finished: list[int], first: threading.Event) -> None:
+    """Make commits of twenty files each until the server is gone."""
+    headers = {"Authorization": "Bearer hf_test"}
+    address = f"{url}/api/models/local/tough/commit/main"
+    for i in range(1000):
+        texts = {f"{n}.txt": f"{attempt} {i} {n} " * 9000 for n in range(20)}
+        lines: list[object] = [{"key": "header", "value": {"summary": f"{attempt} {i}"}}]
+        for path, text in texts.items():
+            lines.append({"key": "file", "value": {"path": path, "content": text}})
+        body = "\n".join(map(json.dumps, lines))
+        try:
+            httpx2.post(address, content=body, headers=headers).raise_for_status()
+        except httpx2.HTTPError:
+            return
+        finished.append(i)
+        first.set()
+
+
 def test_kill_in_the_middle_of_commits_leaves_a_whole_repo(tmp_path, run_server) -> None:
     directory = tmp_path / "hub"
     path = directory / "repos" / "models" / "local" / "tough"
     pause = random.Random(3)
     expected = 1
     for attempt in range(5):
+        finished: list[int] = []
+        first = threading.Event()
         with run_server(directory) as (url, process):
             HfApi(endpoint=url, token="hf_test").create_repo("local/tough", exist_ok=True)
-            started, finished = threading.Event(), []
-
-            def write(url: str = url, attempt: int = attempt) -> None:
-                headers = {"Authorization": "Bearer hf_test"}
-                address = f"{url}/api/models/local/tough/commit/main"
-                for i in range(1000):
-                    texts = {f"{n}.txt": f"{attempt} {i} {n} " * 9000 for n in range(20)}
-                    files = [{"path": path, "content": text} for path, text in texts.items()]
-                    lines = [{"key": "header", "value": {"summary": f"{attempt} {i}"}}]
-                    lines += [{"key": "file", "value": file} for file in files]
-                    body = "\n".join(map(json.dumps, lines))
-                    started.set()
-                    try:
-                        httpx2.post(address, content=body, headers=headers).raise_for_status()
-                    except httpx2.HTTPError:
-                        return
-                    finished.append(i)
-
-            thread = threading.Thread(target=write)
-            thread.start()
-            started.wait()
-            time.sleep(0.05 + pause.random() * 0.3)
+            arguments = (url, attempt, finished, first)
+            writer = threading.Thread(target=write_until_killed, args=arguments)
+            writer.start()
+            assert first.wait(20)
+            time.sleep(pause.random() * 0.3)
             process.send_signal(signal.SIGKILL)
-            thread.join()
+            writer.join()
         git = pygit2.Repository(str(path))
         head = git.references["refs/heads/main"].peel(pygit2.Commit)
         history = list(git.walk(head.id))
         # The commit that was in the making is there whole or not at all.
+        assert finished
         assert len(history) - expected - len(finished) in (0, 1)
         for entry in head.tree:
             assert isinstance(git[entry.id], pygit2.Blob)

@@ -18,10 +18,12 @@ api = HfApi()
 api.create_repo("local/rows", repo_type="dataset", private=True)
 operations = []
 for split, count in (("train", 60), ("validation", 20), ("test", 20)):
-    table = pa.table({"text": [f"{split} {i}" for i in range(count)], "label": ["a", "b"] * (count // 2)})
+    texts = [f"{split} {i}" for i in range(count)]
+    table = pa.table({"text": texts, "label": ["a", "b"] * (count // 2)})
     buffer = io.BytesIO()
     pq.write_table(table, buffer)
-    operations.append(CommitOperationAdd(f"data/{split}-00000-of-00001.parquet", buffer.getvalue()))
+    path = f"data/{split}-00000-of-00001.parquet"
+    operations.append(CommitOperationAdd(path, buffer.getvalue()))
 api.create_commit("local/rows", operations, commit_message="Rows", repo_type="dataset")
 rows = load_dataset("local/rows")
 print("splits", {name: len(split) for name, split in rows.items()}, rows["test"][3])
@@ -30,9 +32,8 @@ print("streamed", sum(1 for _ in streamed))
 Dataset.from_dict({"x": [1, 2, 3]}).push_to_hub("local/pushed", private=True)
 print("pushed", load_dataset("local/pushed", split="train")["x"][:])
 
-from transformers import (
-    AutoModel, AutoTokenizer, BertConfig, BertForSequenceClassification, BertTokenizerFast, pipeline,
-)
+from transformers import AutoModel, AutoTokenizer, BertConfig, BertForSequenceClassification
+from transformers import BertTokenizerFast, pipeline
 words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "good", "bad"]
 open(sys.argv[1], "w").write("\\n".join(words))
 config = BertConfig(
@@ -43,8 +44,10 @@ model = BertForSequenceClassification(config)
 model.push_to_hub("local/tiny", private=True)
 BertTokenizerFast(vocab=sys.argv[1]).push_to_hub("local/tiny")
 loaded = AutoModel.from_pretrained("local/tiny")
-same = (loaded.embeddings.word_embeddings.weight == model.bert.embeddings.word_embeddings.weight).all()
-print("model", type(loaded).__name__, bool(same), AutoTokenizer.from_pretrained("local/tiny")("good")["input_ids"])
+name = "embeddings.word_embeddings.weight"
+same = bool((loaded.state_dict()[name] == model.bert.state_dict()[name]).all())
+tokenizer = AutoTokenizer.from_pretrained("local/tiny")
+print("model", type(loaded).__name__, same, tokenizer("good")["input_ids"])
 print("pipeline", pipeline(model="local/tiny")("good bad")[0]["label"] in ("up", "down"))
 before = api.model_info("local/tiny").sha
 model.push_to_hub("local/tiny")

@@ -12,6 +12,16 @@ from hfpipe.errors import HfpipeError
 from hfpipe.hub.server.serving import address, bind, serve
 
 
+def _stdin_closed() -> None:
+    """Wait for the end of the input.
+
+    Read below Python's own buffers: their lock, held by this thread, would make an
+    interpreter that ends for another reason abort.
+    """
+    while os.read(0, 4096):
+        pass
+
+
 def main() -> int:
     """Run the server from the command line.
 
@@ -37,7 +47,7 @@ def main() -> int:
                 temporary.write_text(url + "\n", encoding="utf-8")
                 os.replace(temporary, options.ready)
 
-        until = sys.stdin.buffer.read if options.until_stdin_closes else None
+        until = _stdin_closed if options.until_stdin_closes else None
         serve(options.dir, listening, token, ready, until)
     except HfpipeError as error:
         print(error, file=sys.stderr)
