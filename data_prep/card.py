@@ -1,10 +1,12 @@
-"""The dataset card: what the rows are, what was dropped and why, how the splits were made."""
+"""The dataset card, and where the splits lie in a dataset repo."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from data_prep.ledger import REASONS
+import pyarrow as pa
+
 from data_prep.splitting import SPLITS
 
 
@@ -19,28 +21,48 @@ def data_files(file_format: str) -> dict[str, str]:
     return {split: f"data/{split}-00000-of-00001.parquet" for split in SPLITS}
 
 
-def dataset_card(repo_id: str, record: dict[str, Any], file_format: str) -> str:
-    """The README of a dataset repo, in Markdown with its YAML header."""
-    counts = record["counts"]
-    lines = [_header(file_format), f"# {repo_id.rpartition('/')[2]}", ""]
-    lines += [
-        f"{counts['in']:,} rows in, {counts['kept']:,} kept.",
-        "",
-        "| rows | count |",
-        "|---|--:|",
-    ]
-    lines += [
-        f"| dropped: {REASONS[name]} | {rows:,} |" for name, rows in counts["dropped"].items()
-    ]
-    lines += [f"| {split} | {counts['splits'][split]:,} |" for split in SPLITS]
-    return "\n".join(lines) + "\n"
+def card_text(
+    repo_id: str, record: dict[str, Any], file_format: str, schema: Sequence[pa.Field]
+) -> str:
+    """The README of a dataset repo.
+
+    Args:
+        repo_id: The repo.
+        record: The content of ``prepare.json``.
+        file_format: ``"parquet"`` or ``"csv"``.
+        schema: The columns; a CSV card names their types, which the files cannot.
+    """
+    # It imports the Hub's client, which must not come before it is settled which Hub is meant.
+    from hfpipe.reports.cards import dataset_card
+
+    text = dataset_card(
+        repo_id=repo_id,
+        title=repo_id.rpartition("/")[2],
+        prepare=record,
+        file_format=file_format,
+    )
+    return text if file_format == "parquet" else _with_csv_types(text, schema)
 
 
-def _header(file_format: str) -> str:
-    lines = ["---", "configs:", "- config_name: default", "  data_files:"]
-    for split, path in data_files(file_format).items():
-        lines += [f"  - split: {split}", f"    path: {path}"]
-    if file_format == "csv":
-        # Without these two, pandas reads the label "None" or "NA" as a missing value.
-        lines += ["  keep_default_na: false", "  na_values: ['']"]
-    return "\n".join([*lines, "---", ""])
+def _with_csv_types(text: str, schema: Sequence[pa.Field]) -> str:
+    """Say in the header how the CSV files are to be read.
+
+    Readers guess types file by file, so that the splits would not agree, and take cells such as
+    ``None`` or ``NA`` for missing values, which would lose a label of that name.
+    """
+    from huggingface_hub import DatasetCard
+
+    card = DatasetCard(text)
+    for config in card.data["configs"]:
+        config["keep_default_na"] = False
+        config["na_values"] = [""]
+    features = [{"name": field.name, "dtype": _dtype(field.type)} for field in schema]
+    card.data.dataset_info = {"features": features}  # type: ignore[attr-defined]
+    return str(card)
+
+
+def _dtype(kind: pa.DataType) -> str:
+    """What a column of a CSV file is: a number as such, everything else text."""
+    if pa.types.is_integer(kind):
+        return "int64"
+    return "float64" if pa.types.is_floating(kind) else "string"

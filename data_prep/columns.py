@@ -12,7 +12,8 @@ from data_prep.values import is_scalar, json_text, text_of
 from hfpipe.errors import UserError
 
 _INTEGER = re.compile(r"-?(0|[1-9]\d{0,17})")
-_FLOAT = re.compile(r"-?(0|[1-9]\d*)?\.?\d+([eE][+-]?\d+)?")
+# No leading zeros and no more digits than a float has: codes and long ids stay text.
+_FLOAT = re.compile(r"-?(0|[1-9]\d{0,14})(\.\d{1,17})?([eE][+-]?\d{1,3})?")
 _ARROW_REFUSES = (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +70,8 @@ def prepare(
     corpus = _read(inputs, options, console)
     ledger = Ledger(corpus.row_ids, corpus.bad_ids)
     _drop_empty(corpus, ledger)
+    unwanted = resolve_labels(options.drop_labels, _labels(corpus, ledger.kept()))
+    options = replace(options, text=corpus.text_names, drop_labels=unwanted)
     _drop_labels(corpus, ledger, options)
     if options.clean:
         _drop_duplicates(corpus, ledger, options, console)
@@ -117,9 +119,9 @@ def _drop_empty(corpus: Corpus, ledger: Ledger) -> None:
 
 def _drop_labels(corpus: Corpus, ledger: Ledger, options: PrepareOptions) -> None:
     kept = ledger.kept()
-    labels = _labels(corpus, kept)
-    unwanted = resolve_labels(options.drop_labels, labels)
-    ledger.drop(kept[np.isin(labels, unwanted)], "dropped_label")
+    unwanted = set(options.drop_labels)
+    marks = np.array([label in unwanted for label in _labels(corpus, kept)], dtype=bool)
+    ledger.drop(kept[marks], "dropped_label")
     _check_classes(corpus, ledger, options)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from data_prep.card import data_files, dataset_card
+from data_prep.card import card_text, data_files
 from data_prep.options import FORMATS, PrepareOptions
 from data_prep.writing import MANIFEST, write_csv, write_json, write_parquet
 from hfpipe.hub.endpoint import Endpoint
@@ -31,7 +31,7 @@ def write_repo(
             write_parquet(tables[split], folder / path)
     write_parquet(manifest, folder / "hfpipe" / MANIFEST)
     write_json(record, folder / "hfpipe" / "prepare.json")
-    card = dataset_card(repo_id, record, file_format)
+    card = card_text(repo_id, record, file_format, list(tables["train"].schema))
     (folder / "README.md").write_text(card, encoding="utf-8")
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import platform
 from collections import Counter
+from importlib import metadata
 from typing import Any
 
 import numpy as np
@@ -12,11 +14,10 @@ from data_prep.ledger import Ledger
 from data_prep.options import PrepareOptions
 from data_prep.reading import Corpus
 from data_prep.splitting import SPLITS
-from hfpipe.hub.provenance import provenance
+from hfpipe.version import __version__
 
-#: What changes from run to run though the rows do not: kept out, so that running an unchanged
-#: command again gives the same bytes and makes no new commit.
-VOLATILE = ("time", "command", "hardware")
+#: Libraries that settle what the rows become.
+LIBRARIES = ("numpy", "pyarrow", "scikit-learn", "scipy")
 #: Bad lines listed one by one.
 LISTED = 100
 
@@ -37,13 +38,12 @@ def prepare_record(
     """
     kept_labels = [corpus.labels[i] for i in ledger.kept()]
     per_split = Counter(splits.tolist())
-    recorded = options.recorded() | {"text": corpus.text_names}
     return {
         "text": corpus.text_names,
         "label": options.label,
         "labels": sorted(label for label in set(kept_labels) if label is not None),
         "inputs": corpus.inputs,
-        "options": recorded,
+        "options": options.recorded(),
         "seed": options.seed,
         "counts": {
             "in": ledger.rows_in,
@@ -56,7 +56,13 @@ def prepare_record(
             {"file": row.file.rpartition("/")[2], "line": row.line, "reason": row.reason}
             for row in corpus.bad[:LISTED]
         ],
-        "provenance": {key: value for key, value in provenance().items() if key not in VOLATILE},
+        # Neither time nor place: an unchanged command, run again, must give the same bytes and make
+        # no new commit. The commit itself says when and by whom.
+        "provenance": {
+            "hfpipe": __version__,
+            "python": platform.python_version(),
+            "libraries": {name: metadata.version(name) for name in LIBRARIES},
+        },
     }
 
 

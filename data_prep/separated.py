@@ -110,7 +110,7 @@ def _records(
 
 def _defect(cells: list[str], width: int) -> str | None:
     if len(cells) != width:
-        return f"{len(cells)} cells where the header has {width}"
+        return f"{len(cells)} cell{'s'[: len(cells) - 1]} where the header has {width}"
     for place, cell in enumerate(cells, start=1):
         if _undecodable(cell):
             return f"not UTF-8 in column {place}"

@@ -73,7 +73,7 @@ def _rare_terms_first(rows: csr_matrix) -> csr_matrix:
     frequency = np.bincount(rows.indices, minlength=rows.shape[1])
     rank = np.empty(rows.shape[1], dtype=rows.indices.dtype)
     rank[np.argsort(frequency, kind="stable")] = np.arange(rows.shape[1])
-    ordered = csr_matrix((rows.data, rank[rows.indices], rows.indptr), shape=rows.shape)
+    ordered = csr_matrix((rows.data.copy(), rank[rows.indices], rows.indptr), shape=rows.shape)
     ordered.sort_indices()
     return ordered
 

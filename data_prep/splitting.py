@@ -108,8 +108,10 @@ def _apportion(exact: np.ndarray, owed: np.ndarray) -> np.ndarray:
     """Whole numbers near ``exact`` with the same sum, at least 1 each."""
     counts = np.floor(exact + 1e-9).astype(int)
     missing = round(float(exact.sum())) - int(counts.sum())
-    first = np.argsort(-np.round(exact - counts + owed, 9), kind="stable")
-    counts[first[:missing]] += 1
+    fractions = np.round(exact - counts, 9)
+    # What is whole already is left alone: no count is further than one row from its share.
+    claims = np.where(fractions > 0, np.round(fractions + owed, 9), -np.inf)
+    counts[np.argsort(-claims, kind="stable")[:missing]] += 1
     while counts.min() < 1:
         counts[counts.argmax()] -= 1
         counts[counts.argmin()] += 1
