@@ -25,28 +25,32 @@ from hfpipe.reports.svg import (
 from hfpipe.reports.words import count, percent, shortened
 
 CELL = 25
+LARGE_CELL = 40
+FEW = 12
+"""Up to so many classes, a confusion matrix has large cells."""
 LABEL_CHARACTERS = 20
 Points = Sequence[tuple[float, float]]
 
 
 def confusion_plot(counts: npt.NDArray[np.int64], labels: Sequence[str]) -> Markup:
     """Draw a confusion matrix: true class down, predicted across, shaded by share of the row."""
+    cell = CELL if len(labels) > FEW else LARGE_CELL
     names = [shortened(name, LABEL_CHARACTERS) for name in labels]
     margin = 14 + 6.6 * max(map(len, names))
-    size = CELL * len(names)
-    top = 34 + 0.82 * margin
-    left = margin + 24
+    size = cell * len(names)
+    top = 40 + 0.82 * margin
+    left = margin + 32
     parts = [label(left + size / 2, 14, "Predicted class", class_="name")]
     middle = top + size / 2
     turned = f"rotate(-90 12 {middle:.0f})"
     parts.append(label(12, middle, "True class", class_="name", transform=turned))
     for index, (short, full) in enumerate(zip(names, labels, strict=True)):
-        centre = CELL * index + CELL / 2
+        centre = cell * index + cell / 2
         named = joined([element("title", full), Markup("{}").format(short)])
         parts.append(label(left - 6, top + centre + 4, named, "end"))
         x, y = left + centre + 2, top - 6
         parts.append(label(x, y, named, "start", transform=f"rotate(-60 {x:.1f} {y:.1f})"))
-    parts += _cells(counts, labels, left, top)
+    parts += _cells(counts, labels, left, top, cell)
     frame = {"x": left, "y": top, "width": size, "height": size, "class_": "frame"}
     parts.append(element("rect", **frame))
     right = int(counts.diagonal().sum())
@@ -59,7 +63,7 @@ def confusion_plot(counts: npt.NDArray[np.int64], labels: Sequence[str]) -> Mark
 
 
 def _cells(
-    counts: npt.NDArray[np.int64], labels: Sequence[str], left: float, top: float
+    counts: npt.NDArray[np.int64], labels: Sequence[str], left: float, top: float, cell: int
 ) -> list[Markup]:
     """The cells that hold a row at all, each with its count and the words for its tooltip."""
     support = counts.sum(axis=1)
@@ -67,13 +71,13 @@ def _cells(
     for row, column in np.argwhere(counts):
         held = int(counts[row, column])
         share = held / support[row]
-        x, y = left + CELL * float(column), top + CELL * float(row)
+        x, y = left + cell * float(column), top + cell * float(row)
         kind = "hit" if row == column else "miss"
         # The square root keeps rare confusions visible beside a strong diagonal.
         shade = f"fill-opacity: {max(0.06, share**0.5):.2f}"
-        box = element("rect", x=x, y=y, width=CELL, height=CELL, class_=kind, style=shade)
+        box = element("rect", x=x, y=y, width=cell, height=cell, class_=kind, style=shade)
         said = f"{labels[row]} predicted as {labels[column]}: {held:,} ({percent(share)})"
-        words = label(x + CELL / 2, y + CELL / 2 + 3.5, held, class_="cell")
+        words = label(x + cell / 2, y + cell / 2 + 3.5, held, class_="cell")
         parts.append(element("g", joined([element("title", said), box, words])))
     return parts
 
