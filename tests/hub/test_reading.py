@@ -147,6 +147,10 @@ def test_what_is_missing_has_its_own_error(api: HfApi, filled: str, server) -> N
         api.model_info("local/nope")
     with pytest.raises(RepositoryNotFoundError):
         api.model_info("no-namespace")
+    with pytest.raises(RepositoryNotFoundError):
+        api.model_info("no-namespace", revision="main")
+    with pytest.raises(RepositoryNotFoundError):
+        api.hf_hub_download("no-namespace", "config.json")
     url = hf_hub_url(filled, "nope.txt", endpoint=server.url)
     status, headers, _ = get(server, url)
     assert (status, headers["X-Error-Code"]) == (404, "EntryNotFound")

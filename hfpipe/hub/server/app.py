@@ -116,7 +116,9 @@ ROUTES = [
     *refs.ROUTES,
     *lfs.ROUTES,
     *xet.ROUTES,
-    Route("/api/{kind:str}/{name}", missing_repo),
+    Route("/api/{kind}/{name}", missing_repo),
+    Route("/api/{kind}/{name}/revision/{revision}", missing_repo),
+    Route("/api/{kind}/{name}/tree/{revision}", missing_repo),
     Route("/{name}/resolve/{revision}/{path:path}", missing_repo),
 ]
 
