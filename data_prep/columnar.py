@@ -31,7 +31,8 @@ def read_parquet(path: Path, advance: Callable[[int], None]) -> FileRows:
             if times > 1:
                 raise UserError(f"{path}: column '{name}' stands {times} times: rename one")
         table = file.read()
-    except (pa.ArrowException, OSError) as error:
+        table.validate(full=True)  # text that is not UTF-8 shows only here
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         line = str(error).splitlines()[0]
         raise UserError(f"{path}: not a readable Parquet file ({line}): write it again") from error
     digests = [row_digest(row) for batch in table.to_batches(10_000) for row in batch.to_pylist()]

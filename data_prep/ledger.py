@@ -14,8 +14,8 @@ REASONS = {
     "empty_text": "no text",
     "empty_label": "no label",
     "dropped_label": "label filtered out",
-    "exact_duplicate": "the same text as an earlier row",
-    "near_duplicate": "nearly the same text as an earlier row",
+    "exact_duplicate": "an earlier row's text",
+    "near_duplicate": "nearly an earlier row's text",
     "rare_label": "class below the minimum count",
     "majority_cap": "class above its cap",
 }

@@ -215,6 +215,19 @@ def test_columns_that_hold_lists_or_bytes_are_no_text(tmp_path, cli):
         assert f"column '{text}' holds {kind}" in ran.err
 
 
+def test_a_parquet_file_with_text_that_is_not_utf8_is_damaged(tmp_path, cli):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = tmp_path / "a.parquet"
+    table = pa.table({"text": ["zzzz"], "label": ["a"]})
+    pq.write_table(table, path, compression="none", use_dictionary=False, write_statistics=False)
+    path.write_bytes(path.read_bytes().replace(b"zzzz", b"\xff\xfe\xff\xfe"))
+    ran = cli("prepare", path, "--text", "text", "--label", "label", "--dry-run")
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert "a.parquet: not a readable Parquet file" in ran.err
+
+
 def test_nowhere_to_write_to(tmp_path, cli):
     path = write_rows(tmp_path / "rows.jsonl", sample_rows())
     ran = cli("prepare", path, "--text", "text", "--label", "label")
