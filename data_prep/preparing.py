@@ -14,7 +14,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from data_prep.balancing import rare_rows, resolve_labels, rows_over_cap
 from data_prep.duplicates import exact_duplicates, near_duplicates
-from data_prep.files import find_inputs, writable_parent
 from data_prep.ledger import Ledger
 from data_prep.options import PrepareOptions, check_options
 from data_prep.publishing import publish_repo, write_repo
@@ -26,6 +25,7 @@ from data_prep.writing import manifest, settle, split_tables, staging, write_jso
 from hfpipe.errors import UserError
 from hfpipe.hub.endpoint import Endpoint
 from hfpipe.hub.publish import Published, check_writable
+from hfpipe.rows.paths import find_inputs, writable_parent
 
 
 @dataclass

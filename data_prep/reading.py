@@ -9,17 +9,15 @@ from typing import Any
 
 import pyarrow as pa
 
-from data_prep.columnar import read_parquet
-from data_prep.columns import stack, text_column
-from data_prep.files import find_inputs, kind_of
-from data_prep.identity import ROW_ID, check_ids, number_repeats
-from data_prep.jsonl import read_jsonl
 from data_prep.options import PrepareOptions
-from data_prep.rows import BadRow, FileRows
-from data_prep.separated import read_separated
-from data_prep.values import whole_numbers
 from hfpipe.errors import UserError, nearest
 from hfpipe.hub.provenance import sha256
+from hfpipe.rows.columns import stack, text_column
+from hfpipe.rows.identity import ROW_ID, check_ids, number_repeats
+from hfpipe.rows.paths import find_inputs
+from hfpipe.rows.reading import read_file
+from hfpipe.rows.records import BadRow, FileRows
+from hfpipe.rows.values import whole_numbers
 
 
 @dataclass
@@ -108,13 +106,8 @@ def _scalar_names(options: PrepareOptions) -> list[str]:
 
 
 def _read(path: Path, scalars: Sequence[str], advance: Callable[[int], None]) -> FileRows:
-    kind = kind_of(path)
     texts = [*scalars, *(part for name in scalars for part in name.split(","))]
-    if kind == "jsonl":
-        return read_jsonl(path, texts, advance)
-    if kind == "parquet":
-        return read_parquet(path, advance)
-    return read_separated(path, "\t" if kind == "tsv" else ",", [*texts, ROW_ID], advance)
+    return read_file(path, texts, advance)
 
 
 def _limit_bad_rows(files: Sequence[FileRows], bad: Sequence[BadRow], limit: float) -> None:

@@ -9,8 +9,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from data_prep.ledger import REASONS
-from data_prep.rows import BadRow
 from data_prep.splitting import SPLITS
+from hfpipe.rows.records import BadRow
 
 #: Bad lines and classes printed one by one; the rest is counted.
 SHOWN_LINES = 10

@@ -16,11 +16,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from data_prep.files import writable_parent
 from data_prep.ledger import Ledger
 from data_prep.splitting import SPLITS
-from data_prep.values import json_text, plain, text_of
 from hfpipe.errors import RunError
+from hfpipe.rows.paths import writable_parent
+from hfpipe.rows.values import json_text, plain, text_of
 
 MANIFEST = "split_manifest.parquet"
 

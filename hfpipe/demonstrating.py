@@ -24,16 +24,17 @@ def demo_commands(rows: Path, out: Path, quiet: bool = False) -> list[list[str]]
     >>> [command[0] for command in demo_commands(Path("rows.jsonl.gz"), Path("runs/demo"))]
     ['prepare', 'finetune', 'evaluate']
     """
-    recipe = ["--recipe", "topics_minilm"]
+    prepare = (
+        f"prepare {rows} --recipe topics_minilm --text definition --label subject "
+        f"--target {DATASET} --public --out {out / 'data'}"
+    )
+    finetune = (
+        f"finetune --recipe topics_minilm --dataset {DATASET} --target {MODEL} --public "
+        f"--no-wandb --out {out / 'finetune'} training.num_train_epochs=3"
+    )
+    evaluate = f"evaluate {MODEL} --out {out}"
     tail = ["--quiet"] if quiet else []
-    columns = ["--text", "definition", "--label", "subject"]
-    return [
-        ["prepare", str(rows), *recipe, *columns, "--target", DATASET, "--public"]
-        + ["--out", str(out / "data"), *tail],
-        ["finetune", *recipe, "--dataset", DATASET, "--target", MODEL, "--public"]
-        + ["--out", str(out / "finetune"), "--no-wandb", *tail],
-        ["evaluate", MODEL, "--out", str(out), *tail],
-    ]
+    return [[*command.split(" "), *tail] for command in (prepare, finetune, evaluate)]
 
 
 def demo_summary(out: Path, url: str) -> str:

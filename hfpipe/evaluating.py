@@ -228,9 +228,12 @@ def _split_rows(pushed: _Pushed, endpoint: Endpoint, options: EvaluateOptions) -
 
 
 def _file_rows(file: Path, processor: Processor) -> _Rows:
-    from hfpipe.inputs.files import read_dataset
+    from datasets import Dataset
 
-    dataset = read_dataset(file)
+    from hfpipe.rows.reading import read_whole
+
+    wanted = processor.columns + ([processor.label] if processor.label else [])
+    dataset = Dataset(read_whole(file, wanted).table)
     labelled = processor.label is not None and processor.label in dataset.column_names
     processor.check_columns(dataset, str(file), need_label=False)
     return _Rows(dataset, str(file), f"sha256:{sha256(file)}", None, str(file), labelled)

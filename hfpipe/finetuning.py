@@ -154,9 +154,7 @@ def _base(recipe: Recipe, endpoint: Endpoint) -> tuple[str, str]:
     """The base model's repo and commit."""
     if not recipe.model.base:
         raise UserError("which base model? give --base-model ID, or model.base in the recipe")
-    return recipe.model.base, resolve(
-        endpoint, recipe.model.base, "model", recipe.model.revision
-    )
+    return recipe.model.base, resolve(endpoint, recipe.model.base, "model", recipe.model.revision)
 
 
 def _seed_everything(recipe: Recipe) -> None:
@@ -165,9 +163,7 @@ def _seed_everything(recipe: Recipe) -> None:
     set_seed(int(recipe.training.get("seed", 42)))
 
 
-def _within_reach(
-    data: _Data, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
-) -> _Data:
+def _within_reach(data: _Data, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> _Data:
     """Cut the text input's maximum length to what model and tokenizer can take."""
     from hfpipe.models.stock import max_tokens
 

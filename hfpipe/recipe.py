@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast, get_type_hints
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Any, Union, cast, get_args, get_origin, get_type_hints
 
 from hfpipe.errors import UserError, nearest
 
@@ -168,16 +169,35 @@ def validate_training(recipe: Recipe) -> None:
     """Check ``training:`` against the installed ``transformers.TrainingArguments``.
 
     Raises:
-        UserError: A key that ``TrainingArguments`` does not have, with the nearest names.
+        UserError: A key that ``TrainingArguments`` does not have, with the nearest names, or a
+            value of the wrong type.
     """
     from transformers import TrainingArguments
 
     known = {each.name for each in fields(TrainingArguments) if each.init}
-    for key in recipe.training:
+    hints = get_type_hints(TrainingArguments)
+    for key, value in recipe.training.items():
         if key not in known:
+            near = nearest(f"training.{key}", sorted(f"training.{name}" for name in known))
+            raise UserError(f"recipe {recipe.name}: unknown key 'training.{key}'{near}")
+        if not _fits(value, hints[key]):
             raise UserError(
-                f"recipe {recipe.name}: unknown key 'training.{key}'{nearest(key, sorted(known))}"
+                f"recipe {recipe.name}: training.{key}: '{value}' is not of type {hints[key]}"
             )
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a YAML value can be meant by a type hint; hints that are no plain type allow all.
+
+    >>> _fits("many", float), _fits(2, float), _fits(None, int | None), _fits(True, int)
+    (False, True, True, False)
+    """
+    options = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    plain = {bool, int, float, str, NoneType}
+    if not plain.issuperset(options):
+        return True
+    allowed = {float, int} if float in options else set()
+    return type(value) in allowed.union(options)
 
 
 def _composed(path: Path) -> DictConfig:

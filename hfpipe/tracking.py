@@ -55,7 +55,7 @@ def tracking(
         # By environment: wandb.login(key=...) would write it to ~/.netrc.
         os.environ["WANDB_API_KEY"] = key
     known = wandb.login(prompt=False, verify=False)
-    mode = os.environ.get("WANDB_MODE") or ("online" if known else "offline")
+    mode: Any = os.environ.get("WANDB_MODE") or ("online" if known else "offline")
     try:
         run = wandb.init(
             project=os.environ.get("WANDB_PROJECT", PROJECT),

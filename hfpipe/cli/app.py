@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import typer
@@ -61,6 +62,8 @@ def _top(
 def main() -> None:
     """Run the command line; leave with 0, 1 (it failed), 2 (what was given is wrong) or 130."""
     arguments = modern_arguments(sys.argv[1:])
+    if "--quiet" in arguments or not sys.stderr.isatty():
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     debug = "--debug" in arguments
     try:
         app(args=arguments, prog_name="hfpipe")

@@ -12,7 +12,14 @@ if TYPE_CHECKING:
     from hfpipe.evaluation.record import EvaluationRecord
     from hfpipe.finetuning import Finetuned
 
-SHOWN = ("top_1_accuracy", "top_2_accuracy", "top_3_accuracy", "macro_f1", "weighted_f1", "log_loss")
+SHOWN = (
+    "top_1_accuracy",
+    "top_2_accuracy",
+    "top_3_accuracy",
+    "macro_f1",
+    "weighted_f1",
+    "log_loss",
+)
 
 
 def show_finetuned(done: Finetuned, hub: str | None) -> None:
@@ -34,7 +41,7 @@ def show_evaluated(done: Evaluated) -> None:
 
     record, console = done.record, Console(highlight=False, soft_wrap=True)
     if record.n:
-        place = record.dataset + (f", split {record.split}" if record.split else "")
+        place = f"{record.dataset}, split {record.split}" if record.split else record.dataset
         console.print(metrics_table(record, f"{record.model} on {place} ({record.n:,} rows)"))
     unscored = done.rows - record.n
     if unscored:

@@ -36,7 +36,9 @@ def evaluate(
     ] = None,
     text: Annotated[
         str | None,
-        typer.Option("--text", metavar="COL[,COL]", help="Text column(s), where not those of training."),
+        typer.Option(
+            "--text", metavar="COL[,COL]", help="Text column(s), where not those of training."
+        ),
     ] = None,
     label: Annotated[
         str | None,
@@ -61,7 +63,11 @@ def evaluate(
     out: Out = None,
     output_classify_file: Annotated[
         Path | None,
-        typer.Option("--output-classify-file", metavar="FILE", help="Where the predictions go. Default: OUT/predictions.jsonl."),
+        typer.Option(
+            "--output-classify-file",
+            metavar="FILE",
+            help="Where the predictions go. Default: OUT/predictions.jsonl.",
+        ),
     ] = None,
     hub: Hub = None,
     hf_access_token: HubToken = None,

@@ -24,7 +24,12 @@ def finetune(
     ] = None,
     dataset: Annotated[
         str | None,
-        typer.Option("--dataset", "--input-hf-dataset", metavar="NS/NAME[@REV]", help="What 'hfpipe prepare' pushed."),
+        typer.Option(
+            "--dataset",
+            "--input-hf-dataset",
+            metavar="NS/NAME[@REV]",
+            help="What 'hfpipe prepare' pushed.",
+        ),
     ] = None,
     base_model: Annotated[
         str | None,
@@ -47,7 +52,9 @@ def finetune(
     out: Out = None,
     downsample: Annotated[
         int | None,
-        typer.Option("--downsample", metavar="N", min=1, help="Train on at most N rows, drawn with the seed."),
+        typer.Option(
+            "--downsample", metavar="N", min=1, help="Train on at most N rows, drawn with the seed."
+        ),
     ] = None,
     eval_batch_size: Annotated[
         int | None,
@@ -67,7 +74,11 @@ def finetune(
     ] = None,
     wandb_access_token: Annotated[
         str | None,
-        typer.Option("--wandb-access-token", metavar="KEY", help="W&B key. Better: WANDB_API_KEY or 'wandb login'."),
+        typer.Option(
+            "--wandb-access-token",
+            metavar="KEY",
+            help="W&B key. Better: WANDB_API_KEY or 'wandb login'.",
+        ),
     ] = None,
     train: Annotated[
         bool, typer.Option("--train", hidden=True, help="The original script's switch.")

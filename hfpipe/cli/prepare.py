@@ -179,7 +179,7 @@ def prepare(
 
 
 def _inputs(inputs: list[Path] | None, folder: Path | None, names: list[str] | None) -> list[Path]:
-    from data_prep.files import files_in
+    from hfpipe.rows.paths import files_in
 
     paths = list(inputs or [])
     if folder is not None and not names:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from hfpipe.errors import UserError
 from hfpipe.hub.endpoint import Endpoint
 from hfpipe.hub.repos import RepoType, api, hub_errors
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
 
 
 @dataclass(frozen=True)
@@ -93,6 +98,8 @@ def publish(
         RunError: The Hub failed. The repo is as it was; one made by this call is taken back.
     """
     client = api(endpoint)
+    # publish() says whether anything changed; the client would print it on every unchanged run.
+    logging.getLogger("huggingface_hub.hf_api").setLevel(logging.ERROR)
     with hub_errors(endpoint, repo_id, repo_type):
         made = not client.repo_exists(repo_id, repo_type=repo_type)
         if made:
@@ -120,11 +127,15 @@ def publish(
 
 
 def _operations(
-    client, repo_id: str, repo_type: str, files: Mapping[str, Path | bytes], delete: Sequence[str]
-) -> list:
+    client: HfApi,
+    repo_id: str,
+    repo_type: str,
+    files: Mapping[str, Path | bytes],
+    delete: Sequence[str],
+) -> list[Any]:
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
-    operations: list = [
+    operations: list[Any] = [
         CommitOperationAdd(
             path_in_repo=path,
             path_or_fileobj=content if isinstance(content, bytes) else str(content),

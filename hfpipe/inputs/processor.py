@@ -153,7 +153,7 @@ def fit_processor(
         UserError: Columns unknown, an input kind unknown, or fewer than two classes.
     """
     recorded = prepared or {}
-    label = data.label or recorded.get("label")
+    label = str(data.label or recorded.get("label") or "")
     inputs = {}
     for name, spec in data.inputs.items():
         if spec.kind != "text":

@@ -97,8 +97,11 @@ def build_trainer(
     from transformers import DataCollatorWithPadding, Trainer
     from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
+    from hfpipe.training.memory import keep_freed_memory
     from hfpipe.training.progress import Progress
 
+    if arguments.device.type == "cpu":
+        keep_freed_memory()
     trainer = Trainer(
         model=model,
         args=arguments,

@@ -24,6 +24,8 @@ class Progress(ProgressCallback):
             best = args.metric_for_best_model or "loss"
             shown = dict.fromkeys([best.removeprefix("eval_"), "loss"])
             scores = ", ".join(
-                f"{name} {metrics[f'eval_{name}']:.4f}" for name in shown if f"eval_{name}" in metrics
+                f"{name} {metrics[f'eval_{name}']:.4f}"
+                for name in shown
+                if f"eval_{name}" in metrics
             )
             self.training_bar.write(f"epoch {state.epoch:g}: validation {scores}")

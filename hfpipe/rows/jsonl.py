@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from data_prep.columns import arrow_table
-from data_prep.files import open_bytes
-from data_prep.identity import raw_digest, row_digest
-from data_prep.rows import BadRow, FileRows
-from data_prep.values import is_scalar
+from hfpipe.rows.columns import arrow_table
+from hfpipe.rows.identity import raw_digest, row_digest
+from hfpipe.rows.paths import open_bytes
+from hfpipe.rows.records import BadRow, FileRows
+from hfpipe.rows.values import is_scalar
 
 _BOM = b"\xef\xbb\xbf"
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from data_prep.identity import row_digest
-from data_prep.rows import FileRows
 from hfpipe.errors import UserError
+from hfpipe.rows.identity import row_digest
+from hfpipe.rows.records import FileRows
 
 
 def read_parquet(path: Path, advance: Callable[[int], None]) -> FileRows:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import pyarrow as pa
 
-from data_prep.columns import inferred_column
-from data_prep.files import open_bytes
-from data_prep.identity import raw_digest, row_digest
-from data_prep.rows import BadRow, FileRows
 from hfpipe.errors import UserError
+from hfpipe.rows.columns import inferred_column
+from hfpipe.rows.identity import raw_digest, row_digest
+from hfpipe.rows.paths import open_bytes
+from hfpipe.rows.records import BadRow, FileRows
 
 if TYPE_CHECKING:
     from _csv import Reader as _Reader

@@ -8,8 +8,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from data_prep.values import is_scalar, json_text, text_of
 from hfpipe.errors import UserError
+from hfpipe.rows.values import is_scalar, json_text, text_of
 
 _INTEGER = re.compile(r"-?(0|[1-9]\d{0,17})")
 # No leading zeros and no more digits than a float has: codes and long ids stay text.
