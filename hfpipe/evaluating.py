@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from hfpipe.errors import UserError
 from hfpipe.hub.endpoint import Endpoint
-from hfpipe.hub.provenance import sha256
+from hfpipe.hub.provenance import provenance, sha256
 from hfpipe.hub.repos import read_json, resolve, split_revision
+from hfpipe.inputs.labels import label_indices, label_values
 from hfpipe.inputs.processor import FILE_NAME as PROCESSOR
-from hfpipe.inputs.processor import Processor, TextInput, label_values
-from hfpipe.inputs.splits import Source, open_dataset, row_ids, with_labels
+from hfpipe.inputs.processor import Processor, TextInput
+from hfpipe.inputs.splits import Source, open_dataset, row_ids
 
 if TYPE_CHECKING:
     import numpy as np
@@ -119,7 +120,7 @@ def evaluate(model: str, endpoint: Endpoint, options: EvaluateOptions) -> Evalua
     Raises:
         UserError: No such model or data, a missing column, labels that the model does not have.
     """
-    from hfpipe.evaluation.predictions import label_indices, prediction_rows, write_jsonl
+    from hfpipe.evaluation.predictions import prediction_rows, write_jsonl
     from hfpipe.evaluation.record import classification_record
     from hfpipe.reports.report import write_report
     from hfpipe.training.fit import softmax
@@ -163,7 +164,7 @@ def evaluate(model: str, endpoint: Endpoint, options: EvaluateOptions) -> Evalua
     place = options.predictions or out / "predictions.jsonl"
     write_jsonl(place, predictions)
     metrics = record.write(out / "metrics.json")
-    report = write_report(out / "report.html", record, predictions)
+    report = write_report(out / "report.html", record, predictions, provenance=provenance())
     return Evaluated(record, len(predictions), metrics, place, report)
 
 
@@ -245,22 +246,29 @@ def _baselines(
     """Majority and TF-IDF + logistic regression, fitted on the model's own train split."""
     from hfpipe.evaluation.baselines import baseline_metrics
 
-    trained_on = pushed.story.get("dataset") or {}
-    source = rows.source
-    if (truth < 0).all() or (source is None and not trained_on):
-        return None
-    if source is None:
-        source = open_dataset(endpoint, trained_on["repo_id"], trained_on["revision"])
     fitted = pushed.fitted if pushed.fitted.columns else pushed.processor
-    train = source.splits.get("train")
-    columns = [*fitted.columns, str(fitted.label)]
-    if train is None or any(column not in train.column_names for column in columns):
+    train = _train_split(pushed, rows, endpoint)
+    columns = {*fitted.columns, str(fitted.label)}
+    if train is None or (truth < 0).all() or not columns.issubset(train.column_names):
         return None
-    train = with_labels(train, str(fitted.label))
     return baseline_metrics(
-        fitted.text.texts(train.to_dict()),
+        fitted.texts(train),
         [str(name) for name in label_values(train, str(fitted.label))],
-        pushed.processor.text.texts(rows.dataset.to_dict()),
+        pushed.processor.texts(rows.dataset),
         truth,
         fitted.labels,
     )
+
+
+def _train_split(pushed: _Pushed, rows: _Rows, endpoint: Endpoint) -> Dataset | None:
+    """The train split of the dataset that is scored; for a local file, that of the model."""
+    if rows.source is not None:
+        return rows.source.splits.get("train")
+    trained_on = pushed.story.get("dataset")
+    if not trained_on:
+        return None
+    try:
+        source = open_dataset(endpoint, trained_on["repo_id"], trained_on["revision"])
+    except UserError:  # gone or forbidden by now: the file can be scored all the same
+        return None
+    return source.splits.get("train")

@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -17,22 +17,16 @@ from hfpipe.hub.provenance import provenance
 from hfpipe.hub.publish import Published, check_writable, folder_files, publish
 from hfpipe.hub.repos import resolve
 from hfpipe.inputs.processor import FILE_NAME as PROCESSOR
-from hfpipe.inputs.processor import Processor, fit_processor, label_values
-from hfpipe.inputs.splits import (
-    Source,
-    downsample,
-    open_dataset,
-    row_ids,
-    train_and_validation,
-    with_labels,
-)
+from hfpipe.inputs.processor import Processor
+from hfpipe.inputs.splits import row_ids
 from hfpipe.recipe import Recipe, as_yaml, validate_training
 
 if TYPE_CHECKING:
     from datasets import Dataset
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer
+    from transformers import PreTrainedTokenizerBase, Trainer
 
     from hfpipe.evaluation.record import EvaluationRecord
+    from hfpipe.inputs.training_data import TrainingData
 
 
 @dataclass(frozen=True)
@@ -70,6 +64,7 @@ class Finetuned:
         record: How the best checkpoint did on validation.
         report: The run's HTML page.
         train_rows: Rows trained on.
+        counts: Split to rows in, kept, and dropped by reason.
         seconds: Time spent in ``Trainer.train``.
     """
 
@@ -78,17 +73,8 @@ class Finetuned:
     record: EvaluationRecord
     report: Path
     train_rows: int
+    counts: dict[str, dict[str, Any]]
     seconds: float
-
-
-@dataclass(frozen=True)
-class _Data:
-    """The rows of a run, and the fitted state that turns them into tensors."""
-
-    source: Source
-    processor: Processor
-    train: Dataset
-    validation: Dataset
 
 
 def finetune(recipe: Recipe, endpoint: Endpoint, options: FinetuneOptions) -> Finetuned:
@@ -105,49 +91,46 @@ def finetune(recipe: Recipe, endpoint: Endpoint, options: FinetuneOptions) -> Fi
     Raises:
         UserError: What was given cannot work; found before training wherever possible.
     """
-    from hfpipe.models.stock import load_tokenizer, new_classifier
+    from transformers import set_seed
+
+    from hfpipe.inputs.training_data import load_training_data
+    from hfpipe.models.stock import load_tokenizer, max_tokens, new_classifier
     from hfpipe.training.fit import Reporting, build_trainer, check_best_metric, training_arguments
 
     validate_training(recipe)
     target = check_writable(endpoint, options.target or recipe.name.replace("_", "-"), "model")
-    data = _data(recipe, endpoint, options.rows)
+    seed = int(recipe.training.get("seed", 42))
+    data = load_training_data(endpoint, _dataset(recipe), recipe.data, options.rows, seed)
     labels = data.processor.labels
     check_best_metric(recipe, len(labels))
     base, revision = _base(recipe, endpoint)
     tokenizer = load_tokenizer(endpoint, base, revision)
-    _seed_everything(recipe)  # the new head is drawn here
+    set_seed(seed)  # the new head is drawn here
     model = new_classifier(endpoint, base, revision, labels, recipe.model.dropout)
-    data = _within_reach(data, model, tokenizer)
+    data = data.cut_to(max_tokens(model, tokenizer))
 
     folder = options.out or Path("runs") / recipe.name / time.strftime("%Y%m%d-%H%M%S")
     with _tracked(recipe, folder, target, options) as (run, report_to):
         reporting = Reporting(report_to, run_name=target, quiet=options.quiet)
         arguments = training_arguments(recipe, folder / "checkpoints", reporting)
-        train, validation = _encoded(data, tokenizer, options.quiet)
+        train, validation = data.encoded(tokenizer, options.quiet)
         trainer = build_trainer(model, tokenizer, arguments, train, validation)
         started = time.perf_counter()
         trainer.train()
         seconds = time.perf_counter() - started
         record, report = _judge(recipe, data, trainer, validation, folder, target, run)
     story = _story(recipe, data, base, revision, record)
-    published = _push(endpoint, target, trainer, tokenizer, data.processor, story, options.public)
+    published = _push(
+        endpoint, target, trainer, tokenizer, data.processor, story, record, options.public
+    )
     _keep(folder, recipe, trainer, record, report, options.wandb_output)
-    return Finetuned(published, folder, record, report, len(data.train), seconds)
+    return Finetuned(published, folder, record, report, len(data.train), data.counts, seconds)
 
 
-def _data(recipe: Recipe, endpoint: Endpoint, rows: int | None) -> _Data:
-    """Load the dataset, fit the processor on train, take the rows to train and select on."""
+def _dataset(recipe: Recipe) -> str:
     if not recipe.data.dataset:
         raise UserError("which dataset? give --dataset NS/NAME, as 'hfpipe prepare' pushed it")
-    source = open_dataset(endpoint, recipe.data.dataset)
-    processor = fit_processor(source.split("train"), recipe.data, source.prepared, source.place)
-    seed, label = int(recipe.training.get("seed", 42)), str(processor.label)
-    train, validation = train_and_validation(source, label, seed)
-    processor.check_columns(validation, f"{source.place}, split 'validation'")
-    train, validation = with_labels(train, label), with_labels(validation, label)
-    return _Data(
-        source, processor, downsample(train, rows, seed), downsample(validation, rows, seed)
-    )
+    return recipe.data.dataset
 
 
 def _base(recipe: Recipe, endpoint: Endpoint) -> tuple[str, str]:
@@ -155,38 +138,6 @@ def _base(recipe: Recipe, endpoint: Endpoint) -> tuple[str, str]:
     if not recipe.model.base:
         raise UserError("which base model? give --base-model ID, or model.base in the recipe")
     return recipe.model.base, resolve(endpoint, recipe.model.base, "model", recipe.model.revision)
-
-
-def _seed_everything(recipe: Recipe) -> None:
-    from transformers import set_seed
-
-    set_seed(int(recipe.training.get("seed", 42)))
-
-
-def _within_reach(data: _Data, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> _Data:
-    """Cut the text input's maximum length to what model and tokenizer can take."""
-    from hfpipe.models.stock import max_tokens
-
-    inputs = {
-        name: replace(each, max_length=max_tokens(model, tokenizer, each.max_length))
-        for name, each in data.processor.inputs.items()
-    }
-    return replace(data, processor=replace(data.processor, inputs=inputs))
-
-
-def _encoded(
-    data: _Data, tokenizer: PreTrainedTokenizerBase, quiet: bool
-) -> tuple[Dataset, Dataset]:
-    """Both splits as token ids and class indices."""
-    from hfpipe.evaluation.predictions import label_indices
-
-    def encode(rows: Dataset, split: str) -> Dataset:
-        values = label_values(rows, str(data.processor.label))
-        place = f"{data.source.place}, split '{split}'"
-        classes = label_indices(values, data.processor.labels, place)
-        return data.processor.encode(rows, tokenizer, classes.tolist(), quiet=quiet)
-
-    return encode(data.train, "train"), encode(data.validation, "validation")
 
 
 @contextmanager
@@ -209,7 +160,7 @@ def _tracked(
 
 def _judge(
     recipe: Recipe,
-    data: _Data,
+    data: TrainingData,
     trainer: Trainer,
     validation: Dataset,
     folder: Path,
@@ -217,6 +168,9 @@ def _judge(
     run: Any,
 ) -> tuple[EvaluationRecord, Path]:
     """Score the best checkpoint on validation and write the run's report."""
+    import numpy as np
+
+    from hfpipe.evaluation.baselines import baseline_metrics
     from hfpipe.evaluation.predictions import prediction_rows
     from hfpipe.evaluation.record import classification_record
     from hfpipe.reports.report import write_report
@@ -224,7 +178,7 @@ def _judge(
     from hfpipe.training.fit import softmax
     from hfpipe.training.predict import predict_logits
 
-    truth, labels = list(validation["labels"]), data.processor.labels
+    truth, labels = np.asarray(validation["labels"]), data.processor.labels
     logits = predict_logits(
         trainer.model,
         trainer.processing_class,
@@ -241,6 +195,15 @@ def _judge(
         dataset=data.source.repo_id,
         dataset_revision=data.source.revision,
         split="validation",
+        baselines=baseline_metrics(
+            data.processor.texts(data.train),
+            [labels[index] for index in trainer.train_dataset["labels"]],
+            data.processor.texts(data.validation),
+            truth,
+            labels,
+        )
+        if recipe.evaluation.baselines
+        else None,
     )
     rows = prediction_rows(
         row_ids(data.validation),
@@ -249,14 +212,21 @@ def _judge(
         probabilities,
         labels,
     )
-    curves = trainer.state.log_history
-    report = write_report(folder / "report.html", record, list(rows), curves=curves)
-    log_evaluation(run, truth, logits.argmax(axis=1), labels, record.metrics, report)
+    report = write_report(
+        folder / "report.html",
+        record,
+        list(rows),
+        curves=trainer.state.log_history,
+        provenance=provenance(),
+    )
+    log_evaluation(
+        run, truth.tolist(), logits.argmax(axis=1).tolist(), labels, record.metrics, report
+    )
     return record, report
 
 
 def _story(
-    recipe: Recipe, data: _Data, base: str, revision: str, record: EvaluationRecord
+    recipe: Recipe, data: TrainingData, base: str, revision: str, record: EvaluationRecord
 ) -> dict[str, Any]:
     """``hfpipe/run.json``: all that is needed to evaluate, explain or repeat this run."""
     return {
@@ -270,6 +240,7 @@ def _story(
         "seed": recipe.training.get("seed", 42),
         "train_rows": len(data.train),
         "validation_rows": len(data.validation),
+        "rows": data.counts,
         "metrics": {"validation": record.metrics},
         "provenance": provenance(),
     }
@@ -282,6 +253,7 @@ def _push(
     tokenizer: PreTrainedTokenizerBase,
     processor: Processor,
     story: dict[str, Any],
+    record: EvaluationRecord,
     public: bool,
 ) -> Published:
     """Model, tokenizer, processor, card and run record: one commit."""
@@ -290,7 +262,7 @@ def _push(
     card = model_card(
         repo_id=target,
         run=story,
-        metrics=story["metrics"]["validation"],
+        metrics=record.to_dict(),
         dataset_id=story["dataset"]["repo_id"],
         base_model=story["base_model"]["repo_id"],
         labels=processor.labels,

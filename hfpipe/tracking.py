@@ -94,8 +94,8 @@ def log_evaluation(
     run.log(
         {
             "validation/confusion_matrix": wandb.plot.confusion_matrix(
-                y_true=list(map(int, truth)),
-                preds=list(map(int, predicted)),
+                y_true=list(truth),
+                preds=list(predicted),
                 class_names=list(labels),
                 title="Confusion matrix (validation)",
             ),

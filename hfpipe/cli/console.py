@@ -28,6 +28,10 @@ def show_finetuned(done: Finetuned, hub: str | None) -> None:
 
     console = Console(highlight=False, soft_wrap=True)
     console.print(metrics_table(done.record, "Best epoch on validation"))
+    for split, counts in done.counts.items():
+        for reason, dropped in counts["dropped"].items():
+            if dropped:
+                console.print(f"{split}: {dropped:,} of {counts['in']:,} rows left out: {reason}")
     console.print(f"trained on {done.train_rows:,} rows in {done.seconds:.0f} s")
     console.print(f"pushed  {done.model.url} @ {done.model.revision[:12]}", markup=False)
     console.print(f"wrote   {done.folder} (config.yaml, metrics.json, curves.json)", markup=False)

@@ -7,14 +7,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
-from hfpipe.errors import UserError, nearest
+from hfpipe.errors import UserError
 from hfpipe.evaluation.record import plain
 from hfpipe.files import written_whole
 from hfpipe.metrics.classification import TOP_KS
-from hfpipe.metrics.scores import Ints, as_scores, ranked_classes
+from hfpipe.metrics.scores import as_scores, ranked_classes
 
 DIGITS = 6
 
@@ -96,32 +95,6 @@ def read_jsonl(path: str | Path) -> Iterator[dict[str, Any]]:
                 yield _parsed(line, f"{path}: line {number}")
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-
-
-def label_indices(truth: Sequence[str | None], labels: Sequence[str], what: str = "data") -> Ints:
-    """Class indices of true labels in the model's order, -1 where a row has none.
-
-    Args:
-        truth: True label or None a row.
-        labels: The model's labels.
-        what: Name of the data, for the message.
-
-    >>> label_indices(["b", None, "a"], ["a", "b"]).tolist()
-    [1, -1, 0]
-
-    Raises:
-        UserError: A label that the model does not have.
-    """
-    index = {label: position for position, label in enumerate(labels)}
-    unknown = sorted({true for true in truth if true is not None and true not in index})
-    if unknown:
-        more = f" (and {len(unknown) - 1} more labels)" if len(unknown) > 1 else ""
-        raise UserError(
-            f"{what}: label '{unknown[0]}'{more} is not one of the model's {len(labels)}"
-            f"{nearest(unknown[0], labels)}"
-        )
-    found = [-1 if true is None else index[true] for true in truth]
-    return np.array(found, dtype=np.int64)
 
 
 def _correct(true: str | None, ranked: Sequence[str], k: int) -> bool | None:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from hfpipe.errors import UserError, nearest
+from hfpipe.inputs.labels import label_values
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -83,6 +84,10 @@ class Processor:
     def columns(self) -> list[str]:
         """Every column that an input is made of."""
         return [column for each in self.inputs.values() for column in each.columns]
+
+    def texts(self, dataset: Dataset) -> list[str]:
+        """The text of each row."""
+        return self.text.texts(dataset.select_columns(self.text.columns)[:])
 
     def shown(self, dataset: Dataset) -> list[dict[str, Any]]:
         """What the model is shown of each row: column to value."""
@@ -172,19 +177,3 @@ def fit_processor(
     if len(labels) < 2:
         raise UserError(f"{place}: column '{label}' has {len(labels)} class(es) in train; need two")
     return Processor(inputs, label, labels)
-
-
-def label_values(dataset: Dataset, column: str) -> list[str | None]:
-    """The labels of a column as text; the names of a ``ClassLabel``, None where there is none.
-
-    >>> from datasets import ClassLabel, Dataset, Features
-    >>> rows = Dataset.from_dict({"y": [1, 0]}, features=Features({"y": ClassLabel(names="ab")}))
-    >>> label_values(rows, "y")
-    ['b', 'a']
-    """
-    feature = dataset.features[column]
-    names = getattr(feature, "names", None)
-    values = list(dataset[column])
-    if names:
-        return [None if value is None or value < 0 else names[value] for value in values]
-    return [None if value is None else str(value) for value in values]

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hfpipe.errors import UserError, nearest
 from hfpipe.hub.endpoint import Endpoint
 from hfpipe.hub.repos import hub_errors, read_json, resolve, split_revision
-from hfpipe.inputs.processor import label_values
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
@@ -78,45 +76,6 @@ def _load(endpoint: Endpoint, repo_id: str, revision: str) -> DatasetDict:
         except (DatasetGenerationError, DatasetNotFoundError, ValueError) as error:
             cause = " ".join(str(error.__cause__ or error).split())[:200]
             raise UserError(f"dataset repo '{repo_id}' cannot be loaded: {cause}") from error
-
-
-def train_and_validation(
-    source: Source, label: str, seed: int, share: float = 0.1
-) -> tuple[Dataset, Dataset]:
-    """The rows to train on and the rows to select on; never a row of test.
-
-    A dataset without a validation split gives ``share`` of its train rows to it, stratified
-    by ``label`` where every class has at least two rows.
-    """
-    train = source.split("train")
-    if "validation" in source.splits:
-        return train, source.split("validation")
-    from sklearn.model_selection import train_test_split
-
-    labels = [str(value) for value in label_values(train, label)]
-    stratify = labels if min(Counter(labels).values()) > 1 else None
-    kept, held_out = train_test_split(
-        range(len(train)), test_size=share, random_state=seed, stratify=stratify
-    )
-    return train.select(sorted(kept)), train.select(sorted(held_out))
-
-
-def with_labels(dataset: Dataset, label: str) -> Dataset:
-    """The rows that have a label."""
-    values = label_values(dataset, label)
-    if None not in values:
-        return dataset
-    return dataset.select([index for index, value in enumerate(values) if value is not None])
-
-
-def downsample(dataset: Dataset, rows: int | None, seed: int) -> Dataset:
-    """At most ``rows`` rows, drawn with a seed, in their old order."""
-    if rows is None or rows >= len(dataset):
-        return dataset
-    import numpy as np
-
-    drawn = np.random.default_rng(seed).permutation(len(dataset))[:rows]
-    return dataset.select(np.sort(drawn))
 
 
 def row_ids(dataset: Dataset) -> list[str]:

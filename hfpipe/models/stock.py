@@ -102,10 +102,10 @@ def load_classifier(endpoint: Endpoint, repo_id: str, revision: str) -> PreTrain
     return model
 
 
-def max_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, wanted: int) -> int:
-    """The longest input, in tokens, that is both wanted and possible for model and tokenizer."""
-    positions = getattr(model.config, "max_position_embeddings", None) or wanted
-    return min(wanted, positions, tokenizer.model_max_length)
+def max_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:
+    """The longest input, in tokens, that both model and tokenizer can take."""
+    longest = int(tokenizer.model_max_length)
+    return min(getattr(model.config, "max_position_embeddings", None) or longest, longest)
 
 
 @contextmanager

@@ -10,11 +10,11 @@ import pytest
 
 from hfpipe.errors import UserError
 from hfpipe.evaluation.predictions import (
-    label_indices,
     prediction_rows,
     read_jsonl,
     write_jsonl,
 )
+from hfpipe.inputs.labels import label_indices
 from hfpipe.metrics.classification import classification_metrics
 
 LABELS = ["animal", "plant", "tool", "place"]

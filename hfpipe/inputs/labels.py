@@ -1,0 +1,58 @@
+"""Labels: a column's values as text, and their place in the model's list of classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from hfpipe.errors import UserError, nearest
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+
+def label_values(dataset: Dataset, column: str) -> list[str | None]:
+    """The labels of a column as text; the names of a ``ClassLabel``, None where there is none.
+
+    >>> from datasets import ClassLabel, Dataset, Features
+    >>> rows = Dataset.from_dict({"y": [1, 0]}, features=Features({"y": ClassLabel(names="ab")}))
+    >>> label_values(rows, "y")
+    ['b', 'a']
+    """
+    feature = dataset.features[column]
+    names = getattr(feature, "names", None)
+    values = list(dataset[column])
+    if names:
+        return [None if value is None or value < 0 else names[value] for value in values]
+    return [None if value is None else str(value) for value in values]
+
+
+def label_indices(
+    truth: Sequence[str | None], labels: Sequence[str], what: str = "data"
+) -> npt.NDArray[np.int64]:
+    """Class indices of true labels in the model's order, -1 where a row has none.
+
+    Args:
+        truth: True label or None a row.
+        labels: The model's labels.
+        what: Name of the data, for the message.
+
+    >>> label_indices(["b", None, "a"], ["a", "b"]).tolist()
+    [1, -1, 0]
+
+    Raises:
+        UserError: A label that the model does not have.
+    """
+    index = {label: position for position, label in enumerate(labels)}
+    unknown = sorted({true for true in truth if true is not None and true not in index})
+    if unknown:
+        more = f" (and {len(unknown) - 1} more labels)" if len(unknown) > 1 else ""
+        raise UserError(
+            f"{what}: label '{unknown[0]}'{more} is not one of the model's {len(labels)}"
+            f"{nearest(unknown[0], labels)}"
+        )
+    found = [-1 if true is None else index[true] for true in truth]
+    return np.array(found, dtype=np.int64)

@@ -1,0 +1,136 @@
+"""The rows that a run trains and selects on, with the fitted state that makes tensors of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hfpipe.hub.endpoint import Endpoint
+from hfpipe.inputs.labels import label_indices, label_values
+from hfpipe.inputs.processor import Processor, fit_processor
+from hfpipe.inputs.splits import Source, open_dataset
+from hfpipe.recipe import Data
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from transformers import PreTrainedTokenizerBase
+
+HELD_OUT = 0.1
+"""The share of train that becomes validation where a dataset has no validation split."""
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Train and validation rows. The test split is never among them.
+
+    Attributes:
+        source: The dataset repo.
+        processor: Fitted on the train split.
+        train: Rows to train on.
+        validation: Rows to choose the best checkpoint on.
+        counts: Split to rows in, kept, and dropped by reason; they add up.
+    """
+
+    source: Source
+    processor: Processor
+    train: Dataset
+    validation: Dataset
+    counts: dict[str, dict[str, Any]]
+
+    def cut_to(self, max_tokens: int) -> TrainingData:
+        """The same with no text longer than ``max_tokens``."""
+        inputs = {
+            name: replace(each, max_length=min(each.max_length, max_tokens))
+            for name, each in self.processor.inputs.items()
+        }
+        return replace(self, processor=replace(self.processor, inputs=inputs))
+
+    def encoded(
+        self, tokenizer: PreTrainedTokenizerBase, quiet: bool = False
+    ) -> tuple[Dataset, Dataset]:
+        """Both splits as token ids and class indices.
+
+        Raises:
+            UserError: Validation has a label that train does not have.
+        """
+
+        def encode(rows: Dataset, split: str) -> Dataset:
+            place = f"{self.source.place}, split '{split}'"
+            names = label_values(rows, str(self.processor.label))
+            classes = label_indices(names, self.processor.labels, place)
+            return self.processor.encode(rows, tokenizer, classes.tolist(), quiet=quiet)
+
+        return encode(self.train, "train"), encode(self.validation, "validation")
+
+
+def load_training_data(
+    endpoint: Endpoint, name: str, data: Data, rows: int | None, seed: int
+) -> TrainingData:
+    """Load a dataset repo, fit the processor on train, take the rows to train and select on.
+
+    Args:
+        endpoint: The Hub.
+        name: ``NAMESPACE/NAME[@REVISION]``.
+        data: The recipe's ``data:`` block.
+        rows: At most so many rows a split, drawn with ``seed``; None for all.
+        seed: Of every draw here.
+
+    Raises:
+        UserError: The dataset, a split or a column is not there, or there is nothing to learn.
+    """
+    source = open_dataset(endpoint, name)
+    whole = source.split("train")
+    processor = fit_processor(whole, data, source.prepared, source.place)
+    label = str(processor.label)
+    if "validation" in source.splits:
+        splits = {"train": whole, "validation": source.split("validation")}
+    else:
+        splits = dict(zip(("train", "validation"), _hold_out(whole, label, seed), strict=True))
+    processor.check_columns(splits["validation"], f"{source.place}, split 'validation'")
+    kept, counts = {}, {}
+    for split, found in splits.items():
+        labelled = _with_labels(found, label)
+        kept[split] = downsample(labelled, rows, seed)
+        counts[split] = {
+            "in": len(found),
+            "kept": len(kept[split]),
+            "dropped": {
+                "no_label": len(found) - len(labelled),
+                "downsampled": len(labelled) - len(kept[split]),
+            },
+        }
+    return TrainingData(source, processor, kept["train"], kept["validation"], counts)
+
+
+def downsample(dataset: Dataset, rows: int | None, seed: int) -> Dataset:
+    """At most ``rows`` rows, drawn with a seed, in their old order."""
+    if rows is None or rows >= len(dataset):
+        return dataset
+    drawn = np.random.default_rng(seed).permutation(len(dataset))[:rows]
+    return dataset.select(np.sort(drawn))
+
+
+def _with_labels(dataset: Dataset, label: str) -> Dataset:
+    values = label_values(dataset, label)
+    if None not in values:
+        return dataset
+    return dataset.select([index for index, value in enumerate(values) if value is not None])
+
+
+def _hold_out(train: Dataset, label: str, seed: int) -> tuple[Dataset, Dataset]:
+    """Take validation rows out of train, by class where every class is large enough for it."""
+    from sklearn.model_selection import train_test_split
+
+    labels = [str(value) for value in label_values(train, label)]
+    sizes = Counter(labels)
+    by_class = min(sizes.values()) > 1 and len(train) * HELD_OUT >= len(sizes)
+    kept, held_out = train_test_split(
+        range(len(train)),
+        test_size=HELD_OUT,
+        random_state=seed,
+        stratify=labels if by_class else None,
+    )
+    return train.select(sorted(kept)), train.select(sorted(held_out))
