@@ -20,10 +20,10 @@ from hfpipe.version import __version__
 
 EXAMPLES = {
     "prepare": "hfpipe prepare rows.jsonl.gz --text definition --label subject "
-    "--target topics --out data --hub local",
-    "finetune": "hfpipe finetune --recipe topics_minilm --dataset topics --target topics-minilm "
-    "--hub local training.num_train_epochs=2",
-    "evaluate": "hfpipe evaluate topics-minilm --out runs/test --hub local",
+    "--target NAMESPACE/topics --out data",
+    "finetune": "hfpipe finetune --recipe topics_minilm --dataset NAMESPACE/topics "
+    "--target NAMESPACE/topics-minilm training.num_train_epochs=2",
+    "evaluate": "hfpipe evaluate NAMESPACE/topics-minilm --out runs/test",
     "demo": "hfpipe demo --out runs/demo",
     "env": "hfpipe env",
 }

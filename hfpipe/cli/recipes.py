@@ -22,7 +22,10 @@ def list_recipes() -> None:
 
     from hfpipe.recipe import load_recipe, recipe_names
 
-    table = Table("recipe", "base model", "description", box=None)
+    table = Table(box=None)
+    for column in ("recipe", "base model"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("description")
     for name in recipe_names():
         recipe = load_recipe(name)
         table.add_row(name, recipe.model.base, recipe.description)

@@ -147,7 +147,10 @@ def _answered(
         )
     if isinstance(error, RepositoryNotFoundError):
         who = "this token" if endpoint.token else "anonymous users (set HF_TOKEN to log in)"
-        return UserError(f"{place} does not exist or is not visible to {who}: check the id")
+        fix = "check the id"
+        if endpoint.namespace and repo_type == "model":
+            fix += f", or load it with: hfpipe hub import {repo_id} --from FOLDER_OR_PACKAGE"
+        return UserError(f"{place} does not exist or is not visible to {who}: {fix}")
     if status in (401, 403):
         return UserError(
             f"{place} is forbidden to this token{f' ({said})' if said else ''}: use a token with "
