@@ -20,7 +20,7 @@ app.add_typer(user, name="user")
 
 Directory = Annotated[
     Path | None,
-    typer.Option("--dir", metavar="DIR", help="The hub directory (default: $HFPIPE_HUB_DIR)."),
+    typer.Option("--dir", metavar="DIR", help="The hub directory (default: HFPIPE_HUB)."),
 ]
 HubOption = Annotated[
     str | None,
@@ -41,6 +41,9 @@ def hub_directory(directory: Path | None, hub: str | None) -> Path:
         raise UserError("--dir and --hub say the same: give one of them")
     if directory is not None:
         return directory.expanduser()
+    named = os.environ.get("HFPIPE_HUB", "")
+    if hub is None and named.partition(":")[0] == "local":
+        hub = named
     if hub is None or hub in ("local", "local:"):
         return default_directory()
     if hub.startswith("local:"):
