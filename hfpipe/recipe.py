@@ -19,6 +19,16 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 
+# What TrainingArguments could be told, but hfpipe settles: a token must not get into a recipe,
+# which is recorded and pushed.
+SET_ELSEWHERE = {
+    "output_dir": "--out DIR",
+    "push_to_hub": "--target NAMESPACE/NAME",
+    "hub_model_id": "--target NAMESPACE/NAME",
+    "hub_token": "the environment's HF_TOKEN",
+}
+
+
 @dataclass
 class Prepare:
     """``prepare:``: raw rows to a dataset repo. The flags of ``hfpipe prepare`` win over it."""
@@ -144,12 +154,16 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
         UserError: Unknown recipe, key or type, named with what is near.
     """
     from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
 
     path = recipe_file(name)
     composed = _composed(path)
-    for key, value in map(_parsed, overrides):
-        OmegaConf.update(composed, key, value, force_add=True)
-    plain = cast(dict[str, Any], OmegaConf.to_container(composed, resolve=True))
+    try:
+        for key, value in map(_parsed, overrides):
+            OmegaConf.update(composed, key, value, force_add=True)
+        plain = cast(dict[str, Any], OmegaConf.to_container(composed, resolve=True))
+    except OmegaConfBaseException as error:
+        raise UserError(f"recipe {name}: {str(error).splitlines()[0]}") from error
     plain["name"] = path.stem
     for key, options in _unknown_keys(plain, Recipe):
         raise UserError(f"recipe {name}: unknown key '{key}'{nearest(key, options)}")
@@ -177,6 +191,10 @@ def validate_training(recipe: Recipe) -> None:
     known = {each.name for each in fields(TrainingArguments) if each.init}
     hints = get_type_hints(TrainingArguments)
     for key, value in recipe.training.items():
+        if key in SET_ELSEWHERE:
+            raise UserError(
+                f"recipe {recipe.name}: training.{key} has another place: use {SET_ELSEWHERE[key]}"
+            )
         if key not in known:
             near = nearest(f"training.{key}", sorted(f"training.{name}" for name in known))
             raise UserError(f"recipe {recipe.name}: unknown key 'training.{key}'{near}")
@@ -228,7 +246,12 @@ def _parsed(override: str) -> tuple[str, Any]:
         raise UserError(f"'{override}' is not an override: write key=value, as training.seed=7")
     try:
         parsed = OverridesParser.create().parse_override(override)
-        return parsed.key_or_group.lstrip("+"), parsed.value()
+        if parsed.is_sweep_override() or parsed.is_delete():
+            raise UserError(
+                f"override '{override}': give one value to one key, as training.seed=7; a list is "
+                "key=[a,b]"
+            )
+        return parsed.key_or_group, parsed.value()
     except HydraException as error:
         raise UserError(
             f"override '{override}' cannot be read ({str(error).splitlines()[0]}); quote text that "

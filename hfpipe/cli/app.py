@@ -16,6 +16,7 @@ from hfpipe.cli.legacy import modern_arguments
 from hfpipe.cli.prepare import prepare
 from hfpipe.cli.recipes import app as recipes
 from hfpipe.errors import HfpipeError
+from hfpipe.hub.provenance import redacted
 from hfpipe.version import __version__
 
 EXAMPLES = {
@@ -62,15 +63,20 @@ def _top(
 def main() -> None:
     """Run the command line; leave with 0, 1 (it failed), 2 (what was given is wrong) or 130."""
     arguments = modern_arguments(sys.argv[1:])
+    # Trackers and libraries record the command line that they find here.
+    sys.argv = redacted(sys.argv)
     if "--quiet" in arguments or not sys.stderr.isatty():
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+        os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     debug = "--debug" in arguments
     try:
         app(args=arguments, prog_name="hfpipe")
     except HfpipeError as error:
         _leave(error, str(error), error.exit_code, debug)
-    except KeyboardInterrupt as error:
-        _leave(error, "interrupted", 130, debug)
+    except (KeyboardInterrupt, SystemExit) as left:
+        if isinstance(left, SystemExit) and left.code != 130:
+            raise
+        _leave(left, "interrupted", 130, debug)  # Typer leaves with 130 and says nothing
     except Exception as error:  # the last resort: a person sees a line, never a traceback
         line = " ".join(str(error).split())[:300]
         hint = "" if debug else " (run it again with --debug for the traceback)"

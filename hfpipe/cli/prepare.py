@@ -132,8 +132,6 @@ def prepare(
     debug: Debug = False,
 ) -> None:
     """Clean, balance and split labelled rows; write them and push them as a dataset repo."""
-    import os
-    import sys
     from contextlib import nullcontext
 
     from rich.console import Console
@@ -143,8 +141,6 @@ def prepare(
     from hfpipe.hub.endpoint import connect
     from hfpipe.recipe import Prepare, load_recipe
 
-    if quiet or not sys.stderr.isatty():
-        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     out, base = _place(out, output_filename)
     options = PrepareOptions.of(
         load_recipe(recipe).prepare if recipe else Prepare(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import shlex
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -35,7 +36,7 @@ def provenance() -> dict[str, object]:
         "python": platform.python_version(),
         "libraries": versions(),
         "git_sha": _git_sha(),
-        "command": " ".join(redacted(sys.argv)),
+        "command": shlex.join(redacted(sys.argv)),
         "hardware": hardware(),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
     }

@@ -9,25 +9,41 @@ import numpy as np
 import numpy.typing as npt
 
 from hfpipe.errors import UserError, nearest
+from hfpipe.rows.values import text_of, whole_numbers
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
 
-def label_values(dataset: Dataset, column: str) -> list[str | None]:
+def label_values(dataset: Dataset, column: str, known: Sequence[str] = ()) -> list[str | None]:
     """The labels of a column as text; the names of a ``ClassLabel``, None where there is none.
+
+    Numbers and booleans become the text that ``hfpipe prepare`` makes of them, and blank text is
+    no label there either.
+
+    Args:
+        dataset: The rows.
+        column: Their label.
+        known: The model's labels, if there are any yet: ``1.0`` is meant as ``1`` where only that
+            is one of them.
 
     >>> from datasets import ClassLabel, Dataset, Features
     >>> rows = Dataset.from_dict({"y": [1, 0]}, features=Features({"y": ClassLabel(names="ab")}))
     >>> label_values(rows, "y")
     ['b', 'a']
+    >>> label_values(Dataset.from_dict({"y": [1.0, 2.0, None]}), "y")
+    ['1', '2', None]
+    >>> label_values(Dataset.from_dict({"y": ["1.0", " "]}), "y", ["1", "2"])
+    ['1', None]
     """
     feature = dataset.features[column]
     names = getattr(feature, "names", None)
     values = list(dataset[column])
     if names:
         return [None if value is None or value < 0 else names[value] for value in values]
-    return [None if value is None else str(value) for value in values]
+    found = [text_of(value) for value in values]
+    texts = [text if text and text.strip() else None for text in found]
+    return whole_numbers(texts) if known and not {*known, None}.issuperset(texts) else texts
 
 
 def label_indices(

@@ -30,6 +30,8 @@ def arrow_column(values: Sequence[Any]) -> pa.ChunkedArray:
     >>> arrow_column([{"a": 1}, {"b": [2]}]).to_pylist()
     [{'a': 1, 'b': None}, {'a': None, 'b': [2]}]
     """
+    if {bool} < {type(value) for value in values if value is not None}:
+        return _as_json(values)  # Arrow would make 1 of true among numbers
     try:
         array = pa.array(values)
     except _ARROW_REFUSES:

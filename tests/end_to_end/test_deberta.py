@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -65,6 +66,9 @@ def test_the_recipe_runs_on_deberta_v3_with_sentencepiece(cli, hub, tiny_deberta
     from huggingface_hub import hf_hub_download
     from transformers import pipeline
 
+    def pushed(path: str) -> dict:
+        return json.loads(Path(hf_hub_download(MODEL, path, token=hub.token)).read_text())
+
     splits = {"train": toy_rows(150, 1), "validation": toy_rows(30, 2), "test": toy_rows(30, 3)}
     push_rows(hub, DATASET, PREPARED, **splits)
     # No --base-model: the recipe names it.
@@ -75,11 +79,11 @@ def test_the_recipe_runs_on_deberta_v3_with_sentencepiece(cli, hub, tiny_deberta
         "training.per_device_train_batch_size=16",
     )
     assert ran.code == 0, ran.err
-    config = json.loads(open(hf_hub_download(MODEL, "config.json", token=hub.token)).read())
+    config = pushed("config.json")
     assert config["architectures"] == ["DebertaV2ForSequenceClassification"]
     assert config["model_type"] == "deberta-v2"
     assert config["id2label"] == {"0": "animal", "1": "plant", "2": "tool"}
-    story = json.loads(open(hf_hub_download(MODEL, "hfpipe/run.json", token=hub.token)).read())
+    story = pushed("hfpipe/run.json")
     assert story["base_model"]["repo_id"] == "microsoft/deberta-v3-base"
     assert story["recipe"] == "topics_deberta"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -142,7 +141,7 @@ def test_a_file_without_labels_is_only_classified(cli, model, of_split, tmp_path
 
 @pytest.fixture(scope="module")
 def foreign(hub, tiny_bert) -> str:
-    """A classifier that somebody pushed with transformers alone, its labels in an order of its own."""
+    """A classifier pushed with transformers alone, its labels in an order of its own."""
     from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification, set_seed
 
     set_seed(1)

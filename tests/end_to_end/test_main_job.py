@@ -21,6 +21,7 @@ import pytest
 from sklearn import metrics as sklearn_metrics
 
 from tests.conftest import MINILM
+from tests.toys import read_jsonl
 
 DATASET, MODEL = "local/job", "local/job-minilm"
 SPLITS = ("train", "validation", "test")
@@ -61,8 +62,8 @@ class Job:
         return read_jsonl(self.folder / "scores" / "predictions.jsonl")
 
 
-def read_jsonl(path: Path) -> list[dict]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+def scores_of(row: dict) -> dict[str, float]:
+    return dict(zip(row["labels"], row["scores"], strict=True))
 
 
 def planted(rows: list[dict]) -> list[dict]:
@@ -156,16 +157,12 @@ def test_prepare_pushes_parquet_card_record_and_manifest(job):
     assert len(manifest) == counts["in"]
     assert manifest["split"].value_counts().to_dict() == counts["splits"]
     assert manifest["reason"].value_counts().to_dict() == counts["dropped"]
-    held = [
-        set(
-            pd.read_parquet(fetched(DATASET, f"data/{split}-00000-of-00001.parquet", "dataset"))[
-                "row_id"
-            ]
-        )
-        for split in SPLITS
-    ]
-    assert [len(each) for each in held] == [counts["splits"][split] for split in SPLITS]
-    assert not (held[0] & held[1] or held[0] & held[2] or held[1] & held[2])
+    held = {
+        split: list(pd.read_parquet(fetched(DATASET, name, "dataset"))["row_id"])
+        for split, name in ((split, f"data/{split}-00000-of-00001.parquet") for split in SPLITS)
+    }
+    assert {split: len(row_ids) for split, row_ids in held.items()} == counts["splits"]
+    assert len(set().union(*held.values())) == counts["kept"]
     card = DatasetCard.load(DATASET)
     assert card.data.task_categories == ["text-classification"]
     assert "definition" in card.text
@@ -243,9 +240,7 @@ def test_scores_are_those_of_the_predictions(job):
     labels = sorted(rows[0]["labels"])
     truth = [row["truth"] for row in rows]
     said = [row["prediction"] for row in rows]
-    matrix = np.array(
-        [[dict(zip(row["labels"], row["scores"]))[label] for label in labels] for row in rows]
-    )
+    matrix = np.array([[scores_of(row)[label] for label in labels] for row in rows])
     expected = {
         "accuracy": sklearn_metrics.accuracy_score(truth, said),
         "macro_f1": sklearn_metrics.f1_score(truth, said, average="macro"),
@@ -333,7 +328,7 @@ def test_a_stranger_loads_what_was_pushed(job, tmp_path):
     rows = job.predictions
     assert seen["row_ids"] == [row["row_id"] for row in rows]
     for row, found in zip(rows, seen["found"], strict=True):
-        ours = dict(zip(row["labels"], row["scores"], strict=True))
+        ours = scores_of(row)
         assert found == pytest.approx(ours, abs=tolerance())
 
 

@@ -198,6 +198,7 @@ def test_rows_without_a_label_are_left_out_of_training(hub, tiny_bert, push, tmp
         (["data.label=topik"], ["'topik'", "'topic'"]),
         (["data.inputs.text.columns=[txt]"], ["'txt'", "'text'"]),
         (["training.learning_rat=1"], ["training.learning_rat", "'training.learning_rate'"]),
+        (["training.hub_token=hf_secret"], ["training.hub_token", "HF_TOKEN"]),
         (["training.metric_for_best_model=acuracy"], ["'acuracy'", "'accuracy'"]),
         (["training.metric_for_best_model=f_1"], ["'f_1'", "'f1'"]),
         (["model.base=tiny/nothing"], ["tiny/nothing", "does not exist"]),
@@ -219,6 +220,7 @@ def test_what_cannot_work_is_one_clear_line_and_pushes_nothing(
     assert "\n" not in line
     for word in words:
         assert word in line
+    assert "hf_secret" not in line
     assert not api(hub).repo_exists("local/never")
     assert not (tmp_path / "run" / "report.html").exists()
 
