@@ -201,7 +201,7 @@ def _stock(network: PreTrainedModel) -> Processor:
 def _rows(pushed: _Pushed, endpoint: Endpoint, options: EvaluateOptions) -> _Rows:
     """The local file, the named dataset, or the very dataset that the model was trained on."""
     if options.file is not None:
-        found = _file_rows(options.file, pushed.processor)
+        found = _file_rows(options.file, pushed.processor, bool(options.label))
     else:
         found = _split_rows(pushed, endpoint, options)
     if options.rows is not None and options.rows < len(found.dataset):
@@ -228,7 +228,8 @@ def _split_rows(pushed: _Pushed, endpoint: Endpoint, options: EvaluateOptions) -
     )
 
 
-def _file_rows(file: Path, processor: Processor) -> _Rows:
+def _file_rows(file: Path, processor: Processor, need_label: bool) -> _Rows:
+    """The rows of a file; only a label column that the caller named must be there."""
     from datasets import Dataset
 
     from hfpipe.rows.reading import read_whole
@@ -236,7 +237,7 @@ def _file_rows(file: Path, processor: Processor) -> _Rows:
     wanted = processor.columns + ([processor.label] if processor.label else [])
     dataset = Dataset(read_whole(file, wanted).table)
     labelled = processor.label is not None and processor.label in dataset.column_names
-    processor.check_columns(dataset, str(file), need_label=False)
+    processor.check_columns(dataset, str(file), need_label)
     return _Rows(dataset, str(file), f"sha256:{sha256(file)}", None, str(file), labelled)
 
 
