@@ -9,7 +9,8 @@ from typing import Any
 import pyarrow as pa
 
 from data_prep.card import card_text, data_files
-from data_prep.options import FORMATS, PrepareOptions
+from data_prep.options import PrepareOptions
+from data_prep.splitting import SPLITS
 from data_prep.writing import MANIFEST, write_csv, write_json, write_parquet
 from hfpipe.hub.endpoint import Endpoint
 from hfpipe.hub.publish import Published, folder_files, publish
@@ -38,10 +39,12 @@ def write_repo(
 def publish_repo(
     endpoint: Endpoint, repo_id: str, folder: Path, record: dict[str, Any], options: PrepareOptions
 ) -> Published:
-    """Push the folder in one commit; splits in the other format are taken out by the same one."""
-    others = [
-        path for name in FORMATS if name != options.format for path in data_files(name).values()
-    ]
+    """Push the folder in one commit, which takes out what was there under the splits' names.
+
+    That is the other format's files, and the further shards that another program may have pushed:
+    the card's patterns would match those too.
+    """
+    others = [*data_files("csv").values(), *(f"data/{split}*.parquet" for split in SPLITS)]
     splits = record["counts"]["splits"]
     sizes = ", ".join(f"{rows} {split}" for split, rows in splits.items())
     return publish(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from importlib import resources
 from pathlib import Path
 
@@ -23,18 +24,21 @@ def demo_commands(rows: Path, out: Path, quiet: bool = False) -> list[list[str]]
 
     >>> [command[0] for command in demo_commands(Path("rows.jsonl.gz"), Path("runs/demo"))]
     ['prepare', 'finetune', 'evaluate']
+    >>> demo_commands(Path("rows.jsonl.gz"), Path("my runs"))[2][-1]
+    'my runs'
     """
     prepare = (
-        f"prepare {rows} --recipe topics_minilm --text definition --label subject "
-        f"--target {DATASET} --public --out {out / 'data'}"
+        f"prepare {shlex.quote(str(rows))} --recipe topics_minilm "
+        f"--text definition --label subject --target {DATASET} --public "
+        f"--out {shlex.quote(str(out / 'data'))}"
     )
     finetune = (
         f"finetune --recipe topics_minilm --dataset {DATASET} --target {MODEL} --public "
-        f"--no-wandb --out {out / 'finetune'} training.num_train_epochs=3"
+        f"--no-wandb --out {shlex.quote(str(out / 'finetune'))} training.num_train_epochs=3"
     )
-    evaluate = f"evaluate {MODEL} --out {out}"
+    evaluate = f"evaluate {MODEL} --out {shlex.quote(str(out))}"
     tail = ["--quiet"] if quiet else []
-    return [[*command.split(" "), *tail] for command in (prepare, finetune, evaluate)]
+    return [[*shlex.split(command), *tail] for command in (prepare, finetune, evaluate)]
 
 
 def demo_summary(out: Path, url: str) -> str:

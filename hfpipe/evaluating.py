@@ -15,6 +15,7 @@ from hfpipe.inputs.labels import label_indices, label_values
 from hfpipe.inputs.processor import FILE_NAME as PROCESSOR
 from hfpipe.inputs.processor import Processor, TextInput
 from hfpipe.inputs.splits import Source, open_dataset, row_ids
+from hfpipe.rows.paths import writable_parent
 
 if TYPE_CHECKING:
     import numpy as np
@@ -126,11 +127,14 @@ def evaluate(model: str, endpoint: Endpoint, options: EvaluateOptions) -> Evalua
     from hfpipe.training.fit import softmax
     from hfpipe.training.predict import predict_logits
 
+    for folder in (options.out, options.predictions and options.predictions.parent):
+        if folder is not None:
+            writable_parent(folder)
     pushed = _load(model, endpoint, options)
     rows = _rows(pushed, endpoint, options)
     processor, labels = pushed.processor, pushed.processor.labels
     names = (
-        label_values(rows.dataset, str(processor.label))
+        label_values(rows.dataset, str(processor.label), labels)
         if rows.labelled
         else [None] * len(rows.dataset)
     )
@@ -172,7 +176,8 @@ def _load(model: str, endpoint: Endpoint, options: EvaluateOptions) -> _Pushed:
     """The model, its tokenizer, and the processor that was fitted with it."""
     from hfpipe.models.stock import load_classifier, load_tokenizer
 
-    repo_id, named = split_revision(endpoint.repo_id(model))
+    name, named = split_revision(model)
+    repo_id = endpoint.repo_id(name)
     revision = resolve(endpoint, repo_id, "model", named)
     state = read_json(endpoint, repo_id, "model", PROCESSOR, revision)
     story = read_json(endpoint, repo_id, "model", "hfpipe/run.json", revision)
@@ -254,7 +259,7 @@ def _baselines(
         return None
     return baseline_metrics(
         fitted.texts(train),
-        [str(name) for name in label_values(train, str(fitted.label))],
+        [name or "" for name in label_values(train, str(fitted.label), fitted.labels)],
         pushed.processor.texts(rows.dataset),
         truth,
         fitted.labels,

@@ -20,6 +20,18 @@ from hfpipe.inputs.processor import FILE_NAME as PROCESSOR
 from hfpipe.inputs.processor import Processor
 from hfpipe.inputs.splits import row_ids
 from hfpipe.recipe import Recipe, as_yaml, validate_training
+from hfpipe.rows.paths import writable_parent
+
+MODEL_FILES = (
+    "*.safetensors",
+    "*.bin",
+    "*.index.json",
+    "*.model",
+    "vocab.*",
+    "merges.txt",
+    "*token*.json",
+)
+"""What an earlier model may have left in its repo, and a loader would take for this one's."""
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -98,6 +110,10 @@ def finetune(recipe: Recipe, endpoint: Endpoint, options: FinetuneOptions) -> Fi
     from hfpipe.training.fit import Reporting, build_trainer, check_best_metric, training_arguments
 
     validate_training(recipe)
+    folder = options.out or Path("runs") / recipe.name / time.strftime("%Y%m%d-%H%M%S")
+    for each in (folder, options.wandb_output):
+        if each is not None:
+            writable_parent(each)
     target = check_writable(endpoint, options.target or recipe.name.replace("_", "-"), "model")
     seed = int(recipe.training.get("seed", 42))
     data = load_training_data(endpoint, _dataset(recipe), recipe.data, options.rows, seed)
@@ -109,7 +125,6 @@ def finetune(recipe: Recipe, endpoint: Endpoint, options: FinetuneOptions) -> Fi
     model = new_classifier(endpoint, base, revision, labels, recipe.model.dropout)
     data = data.cut_to(max_tokens(model, tokenizer))
 
-    folder = options.out or Path("runs") / recipe.name / time.strftime("%Y%m%d-%H%M%S")
     with _tracked(recipe, folder, target, options) as (run, report_to):
         reporting = Reporting(report_to, run_name=target, quiet=options.quiet)
         arguments = training_arguments(recipe, folder / "checkpoints", reporting)
@@ -277,7 +292,9 @@ def _push(
             "hfpipe/run.json": (json.dumps(story, indent=2, ensure_ascii=False) + "\n").encode(),
         }
         message = f"Fine-tune {story['base_model']['repo_id']} on {story['dataset']['repo_id']}"
-        return publish(endpoint, target, "model", files, message, private=not public)
+        return publish(
+            endpoint, target, "model", files, message, private=not public, delete=MODEL_FILES
+        )
 
 
 def _keep(

@@ -23,12 +23,14 @@ def demo(
     'hfpipe[demo]'. No network is used.
     """
     import os
+    import shlex
     import subprocess
     import sys
 
     from hfpipe.demonstrating import BASE, BASE_PACKAGE, demo_commands, demo_rows, demo_summary
     from hfpipe.errors import RunError
     from hfpipe.hub.embedded import import_repo, serve_embedded
+    from hfpipe.hub.endpoint import OFFLINE
 
     hub = out / "hub"
     imported = import_repo(hub, BASE, BASE_PACKAGE)
@@ -37,10 +39,11 @@ def demo(
     with serve_embedded(hub) as (url, token):
         home = str((hub / "client").resolve())
         environment = os.environ | {"HF_ENDPOINT": url, "HF_TOKEN": token, "HF_HOME": home}
-        environment.pop("HFPIPE_HUB", None)
+        for name in ("HFPIPE_HUB", *OFFLINE):
+            environment.pop(name, None)
         typer.echo(f"Hub at {url}, kept in {hub}\n")
         for command in demo_commands(demo_rows(), out, quiet):
-            typer.echo(f"$ hfpipe {' '.join(command)}")
+            typer.echo(f"$ hfpipe {shlex.join(command)}")
             done = subprocess.run([sys.executable, "-m", "hfpipe", *command], env=environment)
             if done.returncode:
                 raise RunError(f"hfpipe {command[0]} left with exit code {done.returncode}")

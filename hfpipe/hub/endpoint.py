@@ -12,6 +12,7 @@ from pathlib import Path
 from hfpipe.errors import UserError
 
 PUBLIC_HUB = "https://huggingface.co"
+OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE")
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,8 @@ def _point_clients_at(url: str, token: str | None, home: Path | None) -> None:
         os.environ["HF_TOKEN"] = token
     if home is not None:
         os.environ["HF_HOME"] = str(home)
+        for name in OFFLINE:  # offline means no network; loopback is none
+            os.environ.pop(name, None)
     constants = sys.modules.get("huggingface_hub.constants")
     if constants is not None and constants.ENDPOINT != url:
         raise UserError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -88,14 +89,16 @@ def publish(
         files: Path in the repo → a local file or the content itself.
         message: The commit's message.
         private: Whether a repo that this call makes is private. An existing one stays as it is.
-        delete: Paths to remove in the same commit, where the repo has them.
+        delete: Paths to remove in the same commit, where the repo has them; ``*`` stands for any
+            text.
 
     Returns:
         The commit, and whether anything changed.
 
     Raises:
         UserError: See ``hub_errors``.
-        RunError: The Hub failed. The repo is as it was; one made by this call is taken back.
+        RunError: The Hub failed. The repo is as it was; one made by this call is taken back, unless
+            somebody else has committed to it since.
     """
     client = api(endpoint)
     # publish() says whether anything changed; the client would print it on every unchanged run.
@@ -104,6 +107,7 @@ def publish(
         made = not client.repo_exists(repo_id, repo_type=repo_type)
         if made:
             client.create_repo(repo_id, repo_type=repo_type, private=private, exist_ok=True)
+        before = None
         try:
             before = client.repo_info(repo_id, repo_type=repo_type).sha
             commit = client.create_commit(
@@ -113,7 +117,8 @@ def publish(
                 commit_message=message,
             )
         except BaseException:
-            if made:  # an empty repo would look like a finished one
+            # An empty repo would look like a finished one.
+            if made and before in (None, client.repo_info(repo_id, repo_type=repo_type).sha):
                 client.delete_repo(repo_id, repo_type=repo_type, missing_ok=True)
             raise
     prefix = "" if repo_type == "model" else "datasets/"
@@ -143,8 +148,9 @@ def _operations(
         for path, content in sorted(files.items())
     ]
     if delete:
-        held = set(client.list_repo_files(repo_id, repo_type=repo_type))
-        gone = sorted(held.intersection(delete) - set(files))
+        held = client.list_repo_files(repo_id, repo_type=repo_type)
+        found = {path for pattern in delete for path in fnmatch.filter(held, pattern)}
+        gone = sorted(found - set(files))
         operations += [CommitOperationDelete(path_in_repo=path) for path in gone]
     return operations
 

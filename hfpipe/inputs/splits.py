@@ -58,7 +58,8 @@ def open_dataset(endpoint: Endpoint, name: str, revision: str | None = None) -> 
     Raises:
         UserError: No such repo or revision, no access, or no data that ``datasets`` can read.
     """
-    repo_id, named = split_revision(endpoint.repo_id(name))
+    bare, named = split_revision(name)
+    repo_id = endpoint.repo_id(bare)
     # Resolved first: for a repo that it cannot reach, load_dataset would silently answer from
     # its cache; this call fails.
     commit = resolve(endpoint, repo_id, "dataset", named or revision)

@@ -59,7 +59,7 @@ class TrainingData:
 
         def encode(rows: Dataset, split: str) -> Dataset:
             place = f"{self.source.place}, split '{split}'"
-            names = label_values(rows, str(self.processor.label))
+            names = label_values(rows, str(self.processor.label), self.processor.labels)
             classes = label_indices(names, self.processor.labels, place)
             return self.processor.encode(rows, tokenizer, classes.tolist(), quiet=quiet)
 
