@@ -36,6 +36,7 @@ os.environ |= {
     "HF_HOME": f"{HOME}/hf",
     "HF_ENDPOINT": f"http://127.0.0.1:{PORT}",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
     "NETRC": f"{HOME}/no-netrc",
     "WANDB_CACHE_DIR": f"{HOME}/wandb",
     "WANDB_CONFIG_DIR": f"{HOME}/wandb-config",
