@@ -57,7 +57,8 @@ def connect(hub: str | None = None, token: str | None = None) -> Iterator[Endpoi
         The endpoint.
 
     Raises:
-        UserError: ``hub`` is none of these, or the clients were imported for another Hub.
+        UserError: ``hub`` is none of these, the token cannot be one, or the clients were imported
+            for another Hub.
     """
     wanted = hub or os.environ.get("HFPIPE_HUB") or os.environ.get("HF_ENDPOINT") or PUBLIC_HUB
     if wanted == "local" or wanted.startswith("local:"):
@@ -65,8 +66,9 @@ def connect(hub: str | None = None, token: str | None = None) -> Iterator[Endpoi
             yield endpoint
     elif wanted.startswith(("http://", "https://")):
         url = wanted.rstrip("/")
+        token = _sendable(token)
         _point_clients_at(url, token, home=None)
-        yield Endpoint(url, token or _known_token())
+        yield Endpoint(url, token or _sendable(_known_token()))
     else:
         raise UserError(
             f"--hub {wanted}: not a Hub; give an http(s):// address, 'local' or 'local:DIR'"
@@ -99,6 +101,21 @@ def _point_clients_at(url: str, token: str | None, home: Path | None) -> None:
             f"this process already talks to the Hub at {constants.ENDPOINT}; "
             f"use {url} from a fresh process, or set HF_ENDPOINT before importing huggingface_hub"
         )
+
+
+def _sendable(token: str | None) -> str | None:
+    """The token without surrounding space; one that no header can hold is refused unseen.
+
+    Raises:
+        UserError: It would be named, whole, in the client's own error.
+    """
+    bare = (token or "").strip()
+    if not all("!" <= character <= "~" for character in bare):
+        raise UserError(
+            "the Hub token has a space, a line break or a character beyond ASCII in it: copy it "
+            "again, without what surrounds it"
+        )
+    return bare or None
 
 
 def _known_token() -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from hfpipe.errors import UserError, nearest
@@ -126,18 +126,24 @@ class Processor:
         Returns:
             ``input_ids``, ``attention_mask``, ``length`` (tokens) and, if given, ``labels``.
         """
-        text = self.text
+        # Names of their own: a text column may be called "length" or "input_ids".
+        names = {column: f"text {place}" for place, column in enumerate(self.text.columns)}
+        text = replace(self.text, columns=list(names.values()))
 
         def tokenize(rows: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
             encoded = tokenizer(text.texts(rows), truncation=True, max_length=text.max_length)
             return {**encoded, "length": [len(ids) for ids in encoded["input_ids"]]}
 
-        encoded = dataset.select_columns(text.columns).map(
-            tokenize,
-            batched=True,
-            remove_columns=text.columns,
-            desc=None if quiet else "Tokenizing",
-            keep_in_memory=True,
+        encoded = (
+            dataset.select_columns(list(names))
+            .rename_columns(names)
+            .map(
+                tokenize,
+                batched=True,
+                remove_columns=text.columns,
+                desc=None if quiet else "Tokenizing",
+                keep_in_memory=True,
+            )
         )
         return encoded if labels is None else encoded.add_column("labels", list(labels))
 

@@ -68,3 +68,12 @@ def test_out_that_is_a_file_is_refused_before_any_work(cli: Callable, hub, tmp_p
         assert done.code == 2
         assert f"{place} may not be written to" in done.err
     assert place.read_text() == "mine"
+
+
+@pytest.mark.parametrize("token", ["hf_s3cret\nhf_more", "hf_s3cret more", "hf_s3crét"])
+def test_a_token_that_no_header_can_hold_is_not_shown(token: str, cli: Callable, hub):
+    # The HTTP client's own message would hold the whole header.
+    done = cli("finetune", "--dataset", "local/none", "--hf-access-token", token)
+    assert done.code == 2
+    assert done.err.startswith("error: the Hub token has a space")
+    assert "s3cr" not in done.out + done.err

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from datasets import load_dataset
@@ -12,6 +13,7 @@ from huggingface_hub import HfApi
 
 from hfpipe.errors import UserError
 from hfpipe.hub.endpoint import Endpoint
+from hfpipe.hub.publish import publish
 from tests.data_prep.support import read_rows, run_prepare, sample_rows, write_rows
 
 SPLITS = ("train", "validation", "test")
@@ -159,3 +161,18 @@ def test_the_command_pushes_and_names_the_next_command_and_never_the_token(
     )
     record = fetched(hub, "local/shell", "hfpipe/prepare.json").read_text()
     assert hub.token not in ran.out + ran.err + record
+
+
+def test_shards_that_another_program_pushed_leave_in_the_same_commit(rows_file, hub, tmp_path):
+    shards = [f"data/train-{number:05}-of-00002.parquet" for number in (0, 1)]
+    for shard in shards:
+        (tmp_path / shard).parent.mkdir(exist_ok=True)
+        pq.write_table(pa.table({"old": [1]}), tmp_path / shard)
+    held = {shard: tmp_path / shard for shard in shards} | {"notes.md": b"mine"}
+    publish(hub, "local/sharded", "dataset", held, "before")
+    done = run_prepare(rows_file, endpoint=hub, target="sharded", out=None).published
+    files = client(hub).list_repo_files("local/sharded", repo_type="dataset")
+    assert not set(files).intersection(shards)
+    assert "notes.md" in files
+    assert commits(hub, "local/sharded")[0] == done.revision
+    assert len(load_dataset("local/sharded", revision=done.revision)["train"]) == 48

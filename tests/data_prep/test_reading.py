@@ -178,3 +178,9 @@ def test_up_to_the_allowed_share_malformed_lines_are_dropped_and_listed(tmp_path
         (61, "not JSON: Expecting "),
         (62, "a list, not an object"[:20]),
     ]
+
+
+def test_true_among_numbers_is_not_one(tmp_path):
+    rows = [{"text": f"row {n}", "label": (1, 2.5, True)[n % 3]} for n in range(60)]
+    done = run_prepare(write_rows(tmp_path / "a.jsonl", rows), out=None, dry_run=True, clean=False)
+    assert done.record["labels"] == ["1", "2.5", "true"]
