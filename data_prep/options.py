@@ -10,6 +10,7 @@ from typing import Any
 from data_prep.splitting import SPLITTERS
 from hfpipe.errors import UserError, nearest
 from hfpipe.recipe import Prepare
+from hfpipe.rows.identity import ROW_ID
 
 POLICIES = ("kept", "any")
 FORMATS = ("parquet", "csv")
@@ -61,6 +62,8 @@ def check_options(options: PrepareOptions) -> None:
         raise UserError("which column holds the label? Say --label COLUMN")
     if options.label in options.text:
         raise UserError(f"column '{options.label}' is both --text and --label: name two columns")
+    if ROW_ID in (options.label, *options.text):
+        raise UserError(f"column '{ROW_ID}' holds the rows' ids: rename it to use it otherwise")
     _one_of("--policy", options.policy, POLICIES)
     _one_of("--format", options.format, FORMATS)
     _one_of("--split", options.split, tuple(SPLITTERS))

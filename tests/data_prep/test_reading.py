@@ -13,6 +13,7 @@ import pytest
 
 from data_prep.options import PrepareOptions
 from data_prep.reading import Corpus, read_corpus
+from hfpipe.errors import UserError
 from tests.data_prep.support import read_rows, run_prepare, sample_rows, write_rows
 
 
@@ -184,3 +185,9 @@ def test_true_among_numbers_is_not_one(tmp_path):
     rows = [{"text": f"row {n}", "label": (1, 2.5, True)[n % 3]} for n in range(60)]
     done = run_prepare(write_rows(tmp_path / "a.jsonl", rows), out=None, dry_run=True, clean=False)
     assert done.record["labels"] == ["1", "2.5", "true"]
+
+
+def test_the_id_column_is_no_text(tmp_path):
+    rows = [{"row_id": f"text {n}", "key": n, "label": "ab"[n % 2]} for n in range(60)]
+    with pytest.raises(UserError, match="column 'row_id' holds the rows' ids"):
+        run_prepare(write_rows(tmp_path / "a.jsonl", rows), text="row_id", id_column="key")
