@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hfpipe.errors import UserError, nearest
 from hfpipe.recipe import Recipe
-from hfpipe.training.precision import bf16_is_fast
+from hfpipe.training.precision import bf16_is_fast, on_cpu
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,6 +57,7 @@ def training_arguments(recipe: Recipe, folder: Path, reporting: Reporting) -> Tr
     chosen: dict[str, Any] = {
         "output_dir": str(folder),
         "bf16": bf16_is_fast(),
+        "use_cpu": on_cpu(),
         "report_to": list(reporting.report_to) or "none",
         "run_name": reporting.run_name,
         "disable_tqdm": reporting.quiet,

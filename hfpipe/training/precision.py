@@ -13,5 +13,17 @@ def bf16_is_fast() -> bool:
 
     if torch.cuda.is_available():
         return torch.cuda.is_bf16_supported(including_emulation=False)
+    if not on_cpu():
+        return False
     able = torch.cpu.get_capabilities()
     return bool(able.get("avx512_bf16") or able.get("amx_bf16") or able.get("bf16"))
+
+
+def on_cpu() -> bool:
+    """Whether this machine has no accelerator.
+
+    ``TrainingArguments`` must be told: it refuses bfloat16 on a CPU that was not asked for.
+    """
+    import torch
+
+    return not torch.accelerator.is_available()

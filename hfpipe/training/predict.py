@@ -38,7 +38,7 @@ def predict_logits(
     from transformers import TrainingArguments
 
     from hfpipe.training.fit import build_trainer
-    from hfpipe.training.precision import bf16_is_fast
+    from hfpipe.training.precision import bf16_is_fast, on_cpu
 
     order = np.argsort(-np.asarray(encoded["length"]), kind="stable")
     with tempfile.TemporaryDirectory() as scratch:
@@ -46,6 +46,7 @@ def predict_logits(
             output_dir=scratch,
             per_device_eval_batch_size=batch_size,
             bf16=bf16_is_fast(),
+            use_cpu=on_cpu(),
             dataloader_pin_memory=torch.cuda.is_available(),
             report_to="none",
             disable_tqdm=quiet,

@@ -43,6 +43,24 @@ def test_a_recipe_runs_a_step_from_its_own_defaults(cli, hub, tiny_bert, toys, t
     assert (record["model"], record["split"], record["n"]) == (target, "validation", 15)
 
 
+def test_a_recipe_runs_on_a_cpu_that_is_fast_in_bfloat16(
+    cli, tiny_bert, toys, tmp_path, monkeypatch
+):
+    """Every CPU computes in bfloat16; this one is only told that it does so fast."""
+    import torch
+
+    able = torch.cpu.get_capabilities() | {"avx512_bf16": True}
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able)
+    ran = cli(
+        *("finetune", "--dataset", toys, "--target", "local/bf16", "--base-model", tiny_bert),
+        *("--out", tmp_path / "run", *ONE_STEP),
+    )
+    assert ran.code == 0, ran.err
+    ran = cli("evaluate", "local/bf16", "--out", tmp_path, "--no-baselines")
+    assert ran.code == 0, ran.err
+    assert json.loads((tmp_path / "metrics.json").read_text())["n"] == 15
+
+
 def test_show_prints_commands_and_the_composed_recipe(cli):
     ran = cli("recipes", "show", "topics_deberta", "training.seed=7")
     assert ran.code == 0, ran.err

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from hfpipe.recipe import load_recipe
+from tests.end_to_end.support import scores_of, tolerance
 from tests.toys import push_rows, read_jsonl, toy_rows, write_jsonl
 
 MODEL, DATASET = "local/rows-model", "local/rows"
@@ -46,23 +47,11 @@ def of_split(hub, model, tmp_path_factory) -> list[dict]:
 
 def scored(rows: list[dict], tolerance: float) -> dict:
     """Row id to label to score, to compare."""
-    return {
-        row["row_id"]: pytest.approx(
-            dict(zip(row["labels"], row["scores"], strict=True)), abs=tolerance
-        )
-        for row in rows
-    }
+    return {row["row_id"]: pytest.approx(scores_of(row), abs=tolerance) for row in rows}
 
 
 def said(rows: list[dict]) -> dict:
-    return {row["row_id"]: dict(zip(row["labels"], row["scores"], strict=True)) for row in rows}
-
-
-def tolerance() -> float:
-    """bfloat16 rounds a row differently in another batch."""
-    from hfpipe.training.precision import bf16_is_fast
-
-    return 0.03 if bf16_is_fast() else 1e-5
+    return {row["row_id"]: scores_of(row) for row in rows}
 
 
 def test_the_original_script_s_flags_classify_a_file(cli, model, of_split, tmp_path):

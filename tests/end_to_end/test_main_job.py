@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import gzip
-import html.parser
 import json
 import os
 import re
-import struct
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +18,7 @@ import pytest
 from sklearn import metrics as sklearn_metrics
 
 from tests.conftest import MINILM
+from tests.end_to_end.support import STRANGER, Loaded, scores_of, tolerance, wandb_records
 from tests.toys import read_jsonl
 
 DATASET, MODEL = "local/job", "local/job-minilm"
@@ -29,20 +27,6 @@ STANDARD = (
     *("accuracy", "top_1_accuracy", "top_2_accuracy", "top_3_accuracy"),
     *("macro_f1", "weighted_f1", "log_loss", "brier", "ece"),
 )
-STRANGER = """
-import json, sys
-from datasets import load_dataset
-from transformers import pipeline
-rows = load_dataset("{dataset}")
-texts = list(rows["test"]["definition"])
-found = pipeline("text-classification", model="{model}")(texts, top_k=None, batch_size=16)
-print(json.dumps({{
-    "splits": {{name: len(split) for name, split in rows.items()}},
-    "row_ids": rows["test"]["row_id"][:],
-    "found": [{{each["label"]: each["score"] for each in row}} for row in found],
-    "modules": sorted({{name.partition(".")[0] for name in sys.modules}}),
-}}))
-"""
 
 
 @dataclass(frozen=True)
@@ -60,10 +44,6 @@ class Job:
     @property
     def predictions(self) -> list[dict]:
         return read_jsonl(self.folder / "scores" / "predictions.jsonl")
-
-
-def scores_of(row: dict) -> dict[str, float]:
-    return dict(zip(row["labels"], row["scores"], strict=True))
 
 
 def planted(rows: list[dict]) -> list[dict]:
@@ -106,24 +86,6 @@ def fetched(repo_id: str, path: str, repo_type: str = "model") -> Path:
     from huggingface_hub import hf_hub_download
 
     return Path(hf_hub_download(repo_id, path, repo_type=repo_type))
-
-
-def wandb_records(path: Path) -> Iterator:
-    """What a run logged: LevelDB's log format, in blocks of 32 KiB, around protobuf records."""
-    from wandb.proto.wandb_internal_pb2 import Record
-
-    block, header = 32768, struct.Struct("<IHB")
-    data, position, content = path.read_bytes(), 7, b""
-    while position + header.size <= len(data):
-        if block - position % block < header.size:
-            position += block - position % block
-            continue
-        _, length, kind = header.unpack_from(data, position)
-        position += header.size + length
-        content += data[position - length : position]
-        if kind in (1, 4):  # whole, or the last part
-            yield Record.FromString(content)
-            content = b""
 
 
 def test_prepare_accounts_for_every_row(job):
@@ -284,18 +246,6 @@ def test_the_model_has_learned_and_stands_beside_its_baselines(job):
     assert f"{ours:.4f}" in job.printed["evaluate"]
 
 
-class Loaded(html.parser.HTMLParser):
-    """Whatever a page would fetch."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.urls: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        fetches = ("src", "srcset", "poster", "data", "action", *(["href"] * (tag != "a")))
-        self.urls += [value or "" for name, value in attrs if name in fetches]
-
-
 @pytest.mark.parametrize("page", ["scores/report.html", "run/report.html"])
 def test_a_report_needs_no_network(job, page):
     text = (job.folder / page).read_text(encoding="utf-8")
@@ -332,8 +282,20 @@ def test_a_stranger_loads_what_was_pushed(job, tmp_path):
         assert found == pytest.approx(ours, abs=tolerance())
 
 
-def tolerance() -> float:
-    """A machine with bfloat16 instructions scores in bfloat16; a pipeline does not."""
-    from hfpipe.training.precision import bf16_is_fast
-
-    return 0.03 if bf16_is_fast() else 1e-4
+def test_the_same_rows_in_a_file_get_the_same_predictions(job, cli, tmp_path):
+    """``--file`` on the rows of test, as prepare wrote them: no dataset repo is named."""
+    ran = cli(
+        *("evaluate", MODEL, "--file", job.folder / "data" / "test.jsonl", "--out", tmp_path),
+        *("--batch-size", "5"),
+    )
+    assert ran.code == 0, ran.err
+    rows, expected = read_jsonl(tmp_path / "predictions.jsonl"), job.predictions
+    assert [row["row_id"] for row in rows] == [row["row_id"] for row in expected]
+    for row, same in zip(rows, expected, strict=True):
+        assert row["truth"] == same["truth"]
+        assert scores_of(row) == pytest.approx(scores_of(same), abs=tolerance())
+    record = json.loads((tmp_path / "metrics.json").read_text())
+    assert record["metrics"]["accuracy"] == pytest.approx(
+        job.record["metrics"]["accuracy"], abs=tolerance()
+    )
+    assert record["baselines"] == job.record["baselines"]
