@@ -76,6 +76,7 @@ def read_corpus(
     id_column = options.id_column
     if id_column is None and all(ROW_ID in file.table.column_names for file in files_with_rows):
         id_column = ROW_ID  # made by an earlier run
+    _check_row_id(files_with_rows, id_column)
     row_ids = _row_ids(files_with_rows, id_column)
     given = _strings(files_with_rows, options.split_column, "--split-column")
     table = stack([_with_strings(file, text_names, options.label) for file in files_with_rows])
@@ -159,6 +160,16 @@ def _row_ids(files: Sequence[FileRows], id_column: str | None) -> list[str]:
     if ids is not None and id_column is not None:
         return check_ids(ids, id_column)
     return number_repeats([digest for file in files for digest in file.digests])
+
+
+def _check_row_id(files: Sequence[FileRows], id_column: str | None) -> None:
+    """Refuse to write our ids over a column of the user's."""
+    for file in files:
+        if id_column != ROW_ID and ROW_ID in file.table.column_names:
+            raise UserError(
+                f"{file.file}: has a column '{ROW_ID}', which hfpipe would replace: give it in "
+                f"every input (or --id-column {ROW_ID}), or rename it"
+            )
 
 
 def _row_id_first(table: pa.Table, row_ids: list[str]) -> pa.Table:

@@ -41,7 +41,7 @@ class EvaluateOptions:
         out: Folder for ``metrics.json``, ``predictions.jsonl`` and ``report.html``; by default
             ``runs/evaluate/<model>``.
         predictions: Where the predictions go instead.
-        baselines: Whether to score the baselines too.
+        baselines: Whether to score the baselines too; by default as the recipe says.
         quiet: No progress bars.
     """
 
@@ -54,7 +54,7 @@ class EvaluateOptions:
     batch_size: int | None = None
     out: Path | None = None
     predictions: Path | None = None
-    baselines: bool = True
+    baselines: bool | None = None
     quiet: bool = False
 
 
@@ -141,9 +141,9 @@ def evaluate(model: str, endpoint: Endpoint, options: EvaluateOptions) -> Evalua
     truth = label_indices(names, labels, rows.place)
 
     encoded = processor.encode(rows.dataset, pushed.tokenizer, quiet=options.quiet)
-    batch_size = options.batch_size or int(
-        pushed.story.get("config", {}).get("evaluation", {}).get("batch_size", 64)
-    )
+    wanted = pushed.story.get("config", {}).get("evaluation", {})
+    batch_size = options.batch_size or int(wanted.get("batch_size", 64))
+    beside = wanted.get("baselines", True) if options.baselines is None else options.baselines
     logits = predict_logits(
         pushed.network, pushed.tokenizer, encoded, batch_size, quiet=options.quiet
     )
@@ -157,7 +157,7 @@ def evaluate(model: str, endpoint: Endpoint, options: EvaluateOptions) -> Evalua
         dataset=rows.name,
         dataset_revision=rows.revision,
         split=rows.split,
-        baselines=_baselines(pushed, rows, truth, endpoint) if options.baselines else None,
+        baselines=_baselines(pushed, rows, truth, endpoint) if beside else None,
     )
     predictions = list(
         prediction_rows(

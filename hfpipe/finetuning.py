@@ -8,34 +8,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from hfpipe.errors import UserError
 from hfpipe.hub.endpoint import Endpoint
 from hfpipe.hub.provenance import provenance
-from hfpipe.hub.publish import Published, check_writable, folder_files, publish
+from hfpipe.hub.publish import Published, check_writable
 from hfpipe.hub.repos import resolve
 from hfpipe.inputs.processor import FILE_NAME as PROCESSOR
-from hfpipe.inputs.processor import Processor
 from hfpipe.inputs.splits import row_ids
 from hfpipe.recipe import Recipe, as_yaml, validate_training
 from hfpipe.rows.paths import writable_parent
 
-MODEL_FILES = (
-    "*.safetensors",
-    "*.bin",
-    "*.index.json",
-    "*.model",
-    "vocab.*",
-    "merges.txt",
-    "*token*.json",
-)
-"""What an earlier model may have left in its repo, and a loader would take for this one's."""
-
 if TYPE_CHECKING:
     from datasets import Dataset
-    from transformers import PreTrainedTokenizerBase, Trainer
+    from transformers import Trainer
 
     from hfpipe.evaluation.record import EvaluationRecord
     from hfpipe.inputs.training_data import TrainingData
@@ -106,6 +93,7 @@ def finetune(recipe: Recipe, endpoint: Endpoint, options: FinetuneOptions) -> Fi
     from transformers import set_seed
 
     from hfpipe.inputs.training_data import load_training_data
+    from hfpipe.models.pushing import push_model
     from hfpipe.models.stock import load_tokenizer, max_tokens, new_classifier
     from hfpipe.training.fit import Reporting, build_trainer, check_best_metric, training_arguments
 
@@ -135,10 +123,14 @@ def finetune(recipe: Recipe, endpoint: Endpoint, options: FinetuneOptions) -> Fi
         seconds = time.perf_counter() - started
         record, report = _judge(recipe, data, trainer, validation, folder, target, run)
     story = _story(recipe, data, base, revision, record)
-    published = _push(
-        endpoint, target, trainer, tokenizer, data.processor, story, record, options.public
-    )
     _keep(folder, recipe, trainer, record, report, options.wandb_output)
+    extra = {
+        PROCESSOR: data.processor.to_json(),
+        "README.md": _card(target, story, record).encode(),
+    }
+    published = push_model(
+        endpoint, target, trainer.model, tokenizer, story, extra, private=not options.public
+    )
     return Finetuned(published, folder, record, report, len(data.train), data.counts, seconds)
 
 
@@ -261,40 +253,17 @@ def _story(
     }
 
 
-def _push(
-    endpoint: Endpoint,
-    target: str,
-    trainer: Trainer,
-    tokenizer: PreTrainedTokenizerBase,
-    processor: Processor,
-    story: dict[str, Any],
-    record: EvaluationRecord,
-    public: bool,
-) -> Published:
-    """Model, tokenizer, processor, card and run record: one commit."""
+def _card(target: str, story: dict[str, Any], record: EvaluationRecord) -> str:
     from hfpipe.reports.cards import model_card
 
-    card = model_card(
+    return model_card(
         repo_id=target,
         run=story,
         metrics=record.to_dict(),
         dataset_id=story["dataset"]["repo_id"],
         base_model=story["base_model"]["repo_id"],
-        labels=processor.labels,
+        labels=story["labels"],
     )
-    with TemporaryDirectory() as scratch:
-        trainer.model.save_pretrained(scratch)
-        tokenizer.save_pretrained(scratch)
-        files: dict[str, Path | bytes] = {
-            **folder_files(Path(scratch)),
-            PROCESSOR: processor.to_json(),
-            "README.md": card.encode(),
-            "hfpipe/run.json": (json.dumps(story, indent=2, ensure_ascii=False) + "\n").encode(),
-        }
-        message = f"Fine-tune {story['base_model']['repo_id']} on {story['dataset']['repo_id']}"
-        return publish(
-            endpoint, target, "model", files, message, private=not public, delete=MODEL_FILES
-        )
 
 
 def _keep(

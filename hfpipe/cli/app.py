@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+from contextlib import suppress
+from typing import NoReturn
 
 import typer
 
@@ -69,6 +72,9 @@ def main() -> None:
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
         os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     debug = "--debug" in arguments
+    # A polite end unwinds like Ctrl-C does: the embedded Hub and half-written folders go with it.
+    with suppress(ValueError):  # only the main thread may ask for it
+        signal.signal(signal.SIGTERM, _terminate)
     try:
         app(args=arguments, prog_name="hfpipe")
     except HfpipeError as error:
@@ -81,6 +87,10 @@ def main() -> None:
         line = " ".join(str(error).split())[:300]
         hint = "" if debug else " (run it again with --debug for the traceback)"
         _leave(error, f"{type(error).__name__}: {line}{hint}", 1, debug)
+
+
+def _terminate(number: int, frame: object) -> NoReturn:
+    sys.exit(128 + number)
 
 
 def _leave(error: BaseException, line: str, code: int, debug: bool) -> None:

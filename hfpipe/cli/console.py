@@ -22,12 +22,13 @@ SHOWN = (
 )
 
 
-def show_finetuned(done: Finetuned, hub: str | None) -> None:
+def show_finetuned(done: Finetuned, hub: str | None, quiet: bool = False) -> None:
     """Print how validation went, what was pushed, and how to evaluate it."""
     from rich.console import Console
 
     console = Console(highlight=False, soft_wrap=True)
-    console.print(metrics_table(done.record, "Best epoch on validation"))
+    if not quiet:
+        console.print(metrics_table(done.record, "Best epoch on validation"))
     for split, counts in done.counts.items():
         for reason, dropped in counts["dropped"].items():
             if dropped:
@@ -39,12 +40,12 @@ def show_finetuned(done: Finetuned, hub: str | None) -> None:
     console.print(f"next:   hfpipe evaluate {done.model.repo_id}{_hub(hub)}", markup=False)
 
 
-def show_evaluated(done: Evaluated) -> None:
+def show_evaluated(done: Evaluated, quiet: bool = False) -> None:
     """Print the scores beside the baselines, and what was written."""
     from rich.console import Console
 
     record, console = done.record, Console(highlight=False, soft_wrap=True)
-    if record.n:
+    if record.n and not quiet:
         place = f"{record.dataset}, split {record.split}" if record.split else record.dataset
         console.print(metrics_table(record, f"{record.model} on {place} ({record.n:,} rows)"))
     unscored = done.rows - record.n

@@ -58,8 +58,12 @@ def evaluate(
         int | None, typer.Option("--batch-size", "--eval-batch-size", min=1, help="Rows a batch.")
     ] = None,
     baselines: Annotated[
-        bool, typer.Option("--baselines/--no-baselines", help="Score simple models beside it.")
-    ] = True,
+        bool | None,
+        typer.Option(
+            "--baselines/--no-baselines",
+            help="Score simple models beside it. Default: as the model's recipe says.",
+        ),
+    ] = None,
     out: Out = None,
     output_classify_file: Annotated[
         Path | None,
@@ -104,7 +108,7 @@ def evaluate(
         quiet=quiet,
     )
     with connect(hub, hf_access_token) as endpoint:
-        show_evaluated(run(name, endpoint, options))
+        show_evaluated(run(name, endpoint, options), quiet)
 
 
 def _rows(examples: str | None) -> int | None:

@@ -120,4 +120,4 @@ def finetune(
     )
     with connect(hub, hf_access_token) as endpoint:
         done = run(composed, endpoint, options)
-        show_finetuned(done, hub)
+        show_finetuned(done, hub, quiet)

@@ -21,8 +21,8 @@ HubToken = Annotated[
     typer.Option(
         "--hf-access-token",
         metavar="TOKEN",
-        help="Hub token. Better: HF_TOKEN or 'hf auth login', which leave none in your shell's "
-        "history.",
+        help="Hub token. Better: HF_TOKEN or 'hf auth login', which leave none in the shell's "
+        "history and the list of processes.",
     ),
 ]
 Out = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Folder to write to.")]

@@ -56,8 +56,19 @@ def resolve(
         UserError: The repo or revision does not exist, may not be seen with this token, or the
             Hub cannot be reached.
     """
+    from huggingface_hub.errors import RepositoryNotFoundError
+
+    client = api(endpoint)
     with hub_errors(endpoint, repo_id, repo_type, revision):
-        info = api(endpoint).repo_info(repo_id, repo_type=repo_type, revision=revision)
+        try:
+            info = client.repo_info(repo_id, repo_type=repo_type, revision=revision)
+        except RepositoryNotFoundError:
+            other = "dataset" if repo_type == "model" else "model"
+            if client.repo_exists(repo_id, repo_type=other):
+                raise UserError(
+                    f"'{repo_id}' on {endpoint.url} is a {other} repo: a {repo_type} repo is needed"
+                ) from None
+            raise
     return cast(str, info.sha)
 
 
@@ -147,7 +158,7 @@ def _answered(
         )
     if isinstance(error, RepositoryNotFoundError):
         who = "this token" if endpoint.token else "anonymous users (set HF_TOKEN to log in)"
-        fix = "check the id"
+        fix = "check the id" if "/" in repo_id else "write NAMESPACE/NAME"
         if endpoint.namespace and repo_type == "model":
             fix += f", or load it with: hfpipe hub import {repo_id} --from FOLDER_OR_PACKAGE"
         return UserError(f"{place} does not exist or is not visible to {who}: {fix}")
