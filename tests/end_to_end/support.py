@@ -62,3 +62,12 @@ def tolerance() -> float:
     from hfpipe.training.precision import bf16_is_fast
 
     return 0.03 if bf16_is_fast() else 1e-5
+
+
+def planted(rows: list[dict]) -> list[dict]:
+    """The rows, and 19 that must not survive: copies, gaps and an unwanted label."""
+    copies = [dict(row) for row in rows[:5]]
+    gaps = [rows[0] | {"definition": "  "}, rows[1] | {"definition": None}]
+    gaps.append(rows[2] | {"subject": ""})
+    unwanted = [{"definition": f"nothing {n} of note {n}", "subject": "noise"} for n in range(11)]
+    return [*rows, *copies, *gaps, *unwanted]
