@@ -145,7 +145,12 @@ def evaluate(model: str, endpoint: Endpoint, options: EvaluateOptions) -> Evalua
     batch_size = options.batch_size or int(wanted.get("batch_size", 64))
     beside = wanted.get("baselines", True) if options.baselines is None else options.baselines
     logits = predict_logits(
-        pushed.network, pushed.tokenizer, encoded, batch_size, quiet=options.quiet
+        pushed.network,
+        pushed.tokenizer,
+        encoded,
+        batch_size,
+        quiet=options.quiet,
+        bf16=bool(wanted.get("bf16")),
     )
     probabilities = softmax(logits)
     record = classification_record(

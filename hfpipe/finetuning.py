@@ -192,6 +192,7 @@ def _judge(
         validation,
         recipe.evaluation.batch_size,
         quiet=trainer.args.disable_tqdm,
+        bf16=recipe.evaluation.bf16,
     )
     probabilities = softmax(logits)
     record = classification_record(

@@ -83,9 +83,14 @@ class Model:
 
 @dataclass
 class Evaluation:
-    """``evaluation:``: how the pushed model is scored."""
+    """``evaluation:``: how the pushed model is scored.
+
+    In float32 unless ``bf16`` says otherwise, so that whoever loads the model finds the same
+    scores on any machine.
+    """
 
     batch_size: int = 64
+    bf16: bool = False
     baselines: bool = True
 
 

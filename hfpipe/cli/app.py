@@ -6,9 +6,10 @@ import os
 import signal
 import sys
 from contextlib import suppress
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import typer
+from typer.exceptions import TyperException
 
 from hfpipe.cli.demo import demo
 from hfpipe.cli.env import env
@@ -31,6 +32,8 @@ EXAMPLES = {
     "demo": "hfpipe demo --out runs/demo",
     "env": "hfpipe env",
 }
+
+SIGNALLED = {130: "interrupted", 143: "terminated"}
 
 app = typer.Typer(
     help="Labelled rows to a dataset, a fine-tuned model and an honest evaluation on a Hub.",
@@ -64,7 +67,7 @@ def _top(
 
 
 def main() -> None:
-    """Run the command line; leave with 0, 1 (it failed), 2 (what was given is wrong) or 130."""
+    """Run the command line; leave with 0, 1 (it failed), 2 (wrong input), 130 or 143."""
     arguments = modern_arguments(sys.argv[1:])
     # Trackers and libraries record the command line that they find here.
     sys.argv = redacted(sys.argv)
@@ -76,24 +79,37 @@ def main() -> None:
     with suppress(ValueError):  # only the main thread may ask for it
         signal.signal(signal.SIGTERM, _terminate)
     try:
-        app(args=arguments, prog_name="hfpipe")
+        sys.exit(app(args=arguments, prog_name="hfpipe", standalone_mode=False) or 0)
     except HfpipeError as error:
         _leave(error, str(error), error.exit_code, debug)
-    except (KeyboardInterrupt, SystemExit) as left:
-        if isinstance(left, SystemExit) and left.code != 130:
+    except TyperException as error:
+        _leave_usage(error, debug)
+    except (KeyboardInterrupt, typer.Abort, SystemExit) as left:
+        code = left.code if isinstance(left, SystemExit) else 130
+        if code not in SIGNALLED:
             raise
-        _leave(left, "interrupted", 130, debug)  # Typer leaves with 130 and says nothing
+        _leave(left, SIGNALLED[code], code, debug)
     except Exception as error:  # the last resort: a person sees a line, never a traceback
         line = " ".join(str(error).split())[:300]
         hint = "" if debug else " (run it again with --debug for the traceback)"
         _leave(error, f"{type(error).__name__}: {line}{hint}", 1, debug)
 
 
+def _leave_usage(error: Any, debug: bool) -> NoReturn:
+    """A command line that Typer cannot read: one line too, or the help where nothing was given."""
+    said = error.format_message()
+    if said.startswith("Usage:"):
+        print(said, file=sys.stderr)
+        sys.exit(2)
+    verb = error.ctx.command_path if error.ctx else "hfpipe"
+    _leave(error, f"{' '.join(said.split()).rstrip('.')}; see '{verb} --help'", 2, debug)
+
+
 def _terminate(number: int, frame: object) -> NoReturn:
     sys.exit(128 + number)
 
 
-def _leave(error: BaseException, line: str, code: int, debug: bool) -> None:
+def _leave(error: BaseException, line: str, code: int, debug: bool) -> NoReturn:
     if debug:
         import traceback
 

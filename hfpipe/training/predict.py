@@ -18,6 +18,7 @@ def predict_logits(
     encoded: Dataset,
     batch_size: int,
     quiet: bool = False,
+    bf16: bool = False,
 ) -> np.ndarray:
     """Run a classifier over encoded rows.
 
@@ -30,6 +31,8 @@ def predict_logits(
         encoded: See ``Processor.encode``.
         batch_size: Rows a batch.
         quiet: No progress bar.
+        bf16: Compute in bfloat16, where the device is fast in it. Scores then differ from
+            float32's, and between batch sizes, in the third digit.
 
     Returns:
         ``(rows, classes)`` float32 logits, in the order of ``encoded``.
@@ -45,7 +48,7 @@ def predict_logits(
         arguments = TrainingArguments(
             output_dir=scratch,
             per_device_eval_batch_size=batch_size,
-            bf16=bf16_is_fast(),
+            bf16=bf16 and bf16_is_fast(),
             use_cpu=on_cpu(),
             dataloader_pin_memory=torch.cuda.is_available(),
             report_to="none",

@@ -12,7 +12,11 @@ from pathlib import Path
 import pytest
 
 
-def test_ctrl_c_is_one_line_and_130(tmp_path: Path):
+@pytest.mark.parametrize(
+    ("sent", "code", "said"),
+    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")],
+)
+def test_a_signal_is_one_line_and_its_code(sent: int, code: int, said: str, tmp_path: Path):
     rows = tmp_path / "rows.jsonl"
     os.mkfifo(rows)
     command = ["prepare", str(rows), "--text", "t", "--label", "l", "--out", str(tmp_path / "out")]
@@ -25,9 +29,9 @@ def test_ctrl_c_is_one_line_and_130(tmp_path: Path):
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     with rows.open("wb"):  # opens once the command reads
-        process.send_signal(signal.SIGINT)
+        process.send_signal(sent)
         out, err = process.communicate(timeout=30)
-    assert (process.returncode, out, err) == (130, "", "error: interrupted\n")
+    assert (process.returncode, out, err) == (code, "", f"error: {said}\n")
     assert not (tmp_path / "out").exists()
 
 
