@@ -240,7 +240,8 @@ def test_a_command_line_that_cannot_be_read_says_where_help_is(cli, unchanged, c
     assert "Traceback" not in ran.err
     for word in words:
         assert word in ran.err
-    assert ran.err.startswith("error: ") and ran.err.count("\n") == 1
+    assert ran.err.startswith("error: ")
+    assert ran.err.count("\n") == 1
 
 
 def test_debug_shows_the_traceback(cli, unchanged):
