@@ -25,7 +25,7 @@ from transformers.utils import logging
 
 from hfpipe.demonstrating import demo_rows
 
-WARM_UP = 3
+WARM_UP = 2
 """Steps before the clock starts."""
 
 
