@@ -1,4 +1,4 @@
-"""One contender of ``topics_training``, in a process of its own: prints examples a second."""
+"""One contender of ``topics_training``, in a process of its own: prints its steps' seconds."""
 
 from __future__ import annotations
 
@@ -30,18 +30,20 @@ WARM_UP = 2
 
 
 class Clock(TrainerCallback):
-    """Seconds from the end of the warm-up to the last step."""
+    """The seconds of every step after the warm-up."""
 
     def __init__(self) -> None:
-        self.started = self.seconds = 0.0
+        self.last = 0.0
+        self.seconds: list[float] = []
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Start the clock, and stop it at the last step."""
+        """Note how long it is since the last step ended."""
         if torch.cuda.is_available():
             torch.cuda.synchronize()
-        if state.global_step == WARM_UP:
-            self.started = time.perf_counter()
-        self.seconds = time.perf_counter() - self.started
+        now = time.perf_counter()
+        if state.global_step > WARM_UP:
+            self.seconds.append(now - self.last)
+        self.last = now
 
 
 def base_folder() -> Path:
@@ -124,7 +126,7 @@ CONTENDERS = {"ours": ours, "plain": plain, "original": original}
 
 
 def main(name: str, steps: int) -> None:
-    """Train so many steps after the warm-up and print the examples a second."""
+    """Train so many steps after the warm-up and print how long each took."""
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     tokenizer = AutoTokenizer.from_pretrained(base_folder())
@@ -139,8 +141,8 @@ def main(name: str, steps: int) -> None:
         clock = Clock()
         trainer.add_callback(clock)
         trainer.train()
-        examples = steps * trainer.args.per_device_train_batch_size
-    print(json.dumps({"examples_per_second": examples / clock.seconds}))
+        batch = trainer.args.per_device_train_batch_size
+    print(json.dumps({"seconds": clock.seconds, "batch": batch}))
 
 
 if __name__ == "__main__":
