@@ -1,4 +1,4 @@
-"""One contender of ``topics_training``, in a process of its own: prints its steps' seconds."""
+"""One contender of ``topics_training``, in a process of its own that waits before every step."""
 
 from __future__ import annotations
 
@@ -25,25 +25,22 @@ from transformers.utils import logging
 
 from hfpipe.demonstrating import demo_rows
 
-WARM_UP = 2
-"""Steps before the clock starts."""
 
+class Turns(TrainerCallback):
+    """Before every step, wait for a line on standard input; after it, say how long it took."""
 
-class Clock(TrainerCallback):
-    """The seconds of every step after the warm-up."""
-
-    def __init__(self) -> None:
-        self.last = 0.0
-        self.seconds: list[float] = []
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Wait for the turn. The batch is made by now: reading it is not timed."""
+        if not sys.stdin.readline():
+            sys.exit(0)
+        self.started = time.perf_counter()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Note how long it is since the last step ended."""
+        """Hand the turn back."""
         if torch.cuda.is_available():
             torch.cuda.synchronize()
-        now = time.perf_counter()
-        if state.global_step > WARM_UP:
-            self.seconds.append(now - self.last)
-        self.last = now
+        seconds = time.perf_counter() - self.started
+        print(json.dumps({"seconds": seconds, "rows": args.train_batch_size}), flush=True)
 
 
 def base_folder() -> Path:
@@ -126,7 +123,7 @@ CONTENDERS = {"ours": ours, "plain": plain, "original": original}
 
 
 def main(name: str, steps: int) -> None:
-    """Train so many steps after the warm-up and print how long each took."""
+    """Train so many steps, one a turn."""
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     tokenizer = AutoTokenizer.from_pretrained(base_folder())
@@ -137,12 +134,9 @@ def main(name: str, steps: int) -> None:
         base_folder(), num_labels=topics, dtype=torch.float32
     )
     with tempfile.TemporaryDirectory() as scratch:
-        trainer = CONTENDERS[name](model, tokenizer, rows, steps + WARM_UP, scratch)
-        clock = Clock()
-        trainer.add_callback(clock)
+        trainer = CONTENDERS[name](model, tokenizer, rows, steps, scratch)
+        trainer.add_callback(Turns())
         trainer.train()
-        batch = trainer.args.per_device_train_batch_size
-    print(json.dumps({"seconds": clock.seconds, "batch": batch}))
 
 
 if __name__ == "__main__":
