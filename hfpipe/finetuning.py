@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -115,7 +116,7 @@ def finetune(recipe: Recipe, endpoint: Endpoint, options: FinetuneOptions) -> Fi
 
     with _tracked(recipe, folder, target, options) as (run, report_to):
         reporting = Reporting(report_to, run_name=target, quiet=options.quiet)
-        arguments = training_arguments(recipe, folder / "checkpoints", reporting)
+        arguments = training_arguments(recipe, _empty(folder / "checkpoints"), reporting)
         train, validation = data.encoded(tokenizer, options.quiet)
         trainer = build_trainer(model, tokenizer, arguments, train, validation)
         started = time.perf_counter()
@@ -132,6 +133,12 @@ def finetune(recipe: Recipe, endpoint: Endpoint, options: FinetuneOptions) -> Fi
         endpoint, target, trainer.model, tokenizer, story, extra, private=not options.public
     )
     return Finetuned(published, folder, record, report, len(data.train), data.counts, seconds)
+
+
+def _empty(folder: Path) -> Path:
+    """Without an earlier run's checkpoints, which Trainer would count as this one's."""
+    shutil.rmtree(folder, ignore_errors=True)
+    return folder
 
 
 def _dataset(recipe: Recipe) -> str:

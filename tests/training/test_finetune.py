@@ -158,6 +158,16 @@ def test_the_same_seed_gives_the_same_weights(hub, tiny_bert, toy, tuned, tmp_pa
     assert hashlib.sha256(first).digest() == hashlib.sha256(second).digest()
 
 
+def test_an_earlier_run_s_checkpoints_do_not_stay_in_the_folder(hub, tiny_bert, toy, tmp_path):
+    for step in (1, 999):
+        stale = tmp_path / "checkpoints" / f"checkpoint-{step}"
+        stale.mkdir(parents=True)
+        (stale / "model.safetensors").write_bytes(b"of an earlier run")
+    all_kept = ["training.num_train_epochs=1", "training.save_total_limit=null"]
+    run(hub, tiny_bert, toy, "local/twice", tmp_path, *all_kept)
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["checkpoint-10"]
+
+
 def test_the_test_split_cannot_influence_training(hub, tiny_bert, push, tuned, tmp_path):
     poisoned = [{"row_id": "x", "text": "unheard of", "topic": "only in test"}]
     repo = push(
