@@ -62,7 +62,8 @@ def tracking(
             name=name,
             group=group,
             config=config,
-            dir=str(folder),
+            # Absolute: a W&B service that a parent process started has another working folder.
+            dir=str(folder.resolve()),
             mode=mode,
             settings=wandb.Settings(silent=True, console="off"),
         )

@@ -62,11 +62,13 @@ def job(hub, topic_rows, tmp_path_factory) -> Job:
         f"evaluate {MODEL} --out scores",
     )
     printed = {}
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    environment.pop("WANDB_SERVICE", None)  # of an earlier test in this process
     for command in commands:
         done = subprocess.run(
             [sys.executable, "-m", "hfpipe", *command.split()],
             cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+            env=environment,
             capture_output=True,
             text=True,
         )
