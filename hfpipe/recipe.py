@@ -35,19 +35,41 @@ class Prepare:
 
     text: list[str] = field(default_factory=list)
     label: str | None = None
+    task: str = "classification"
+    map_labels: dict[str, str] = field(default_factory=dict)
     id_column: str | None = None
+    join: str | None = None
+    join_on: str | None = None
+    where: list[str] = field(default_factory=list)
+    latest_by: str | None = None
+    latest_key: list[str] = field(default_factory=list)
+    drop_columns: list[str] = field(default_factory=list)
+    leakage_columns: list[str] = field(default_factory=list)
     clean: bool = True
+    steps: list[Any] = field(default_factory=lambda: ["unicode", "control_characters"])
+    conflicts: str = "report"
     threshold: float = 0.9
     policy: str = "kept"
     drop_labels: list[str] = field(default_factory=list)
     min_count: int = 0
     reduce_majority_to: float | None = None
+    cap: int | None = None
     split: str = "stratified"
     split_column: str | None = None
+    splits_file: str | None = None
+    group_by: str | None = None
+    time_column: str | None = None
+    gap: str | None = None
+    clusters: bool = True
+    folds: int = 0
     sizes: list[float] = field(default_factory=lambda: [0.8, 0.1, 0.1])
     seed: int = 42
+    encode: dict[str, Any] = field(default_factory=dict)
+    vectors: dict[str, Any] = field(default_factory=dict)
     format: str = "parquet"
     max_bad_rows: float = 0.001
+    audit: bool = True
+    audit_rows: int = 20_000
 
 
 @dataclass
