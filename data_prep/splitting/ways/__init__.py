@@ -1,0 +1,21 @@
+"""The ways to split: one module each, with ``split(request)``. The folder is the registry."""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Callable
+from importlib import import_module
+
+from data_prep.splitting.request import Assignment, SplitRequest
+
+Splitter = Callable[[SplitRequest], Assignment]
+
+
+def ways() -> dict[str, Splitter]:
+    """Every way of splitting by its name.
+
+    >>> sorted(ways())
+    ['given', 'group', 'random', 'stratified', 'stratified_group', 'time']
+    """
+    names = [module.name for module in pkgutil.iter_modules(__path__)]
+    return {name: import_module(f"{__name__}.{name}").split for name in names}

@@ -1,0 +1,78 @@
+"""The splits that a column or a file names."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+
+from data_prep.splitting.checks import refuse_small_classes
+from data_prep.splitting.placing import Rows, place
+from data_prep.splitting.request import (
+    NOWHERE,
+    SPLITS,
+    TRAIN,
+    VALIDATION,
+    Assignment,
+    SplitRequest,
+)
+from hfpipe.errors import UserError, nearest
+
+GIVEN_NAMES = {
+    "train": "train",
+    "training": "train",
+    "validation": "validation",
+    "valid": "validation",
+    "val": "validation",
+    "dev": "validation",
+    "test": "test",
+    "testing": "test",
+}
+
+
+def split_code(name: object) -> int:
+    """The split that a name means, whatever its case; -1 for none.
+
+    >>> split_code(" Dev"), split_code("tset")
+    (1, -1)
+    """
+    known = GIVEN_NAMES.get(name.strip().lower()) if isinstance(name, str) else None
+    return NOWHERE if known is None else SPLITS.index(known)
+
+
+def split(request: SplitRequest) -> Assignment:
+    """Take the splits as given, those of units that they cut too.
+
+    Where they name no validation row, validation is drawn from train by class, so that train and
+    validation are to each other as the shares say.
+
+    Raises:
+        UserError: A row names no split, or one that is not known.
+    """
+    splits = _named(request)
+    if np.any(splits == VALIDATION) or not np.any(splits == TRAIN):
+        return Assignment(splits)
+    train = splits == TRAIN
+    rows = Rows.of(request, by_class=True, marks=train)
+    refuse_small_classes(rows, 2, request, "validation drawn from train")
+    sizes = np.array(request.sizes[:2]) / sum(request.sizes[:2])
+    splits[train] = place(rows, sizes, request.settled()[train])
+    return Assignment(splits)
+
+
+def _named(request: SplitRequest) -> np.ndarray:
+    """The split of each row: where it was before, else the one that it names."""
+    settled = request.settled().astype(np.int8)
+    given = [None] * request.rows if request.given is None else request.given.tolist()
+    names = Counter(given)
+    codes = {name: split_code(name) for name in names}
+    splits = np.fromiter((codes[name] for name in given), dtype=np.int8, count=len(given))
+    splits[settled != NOWHERE] = settled[settled != NOWHERE]
+    lost = np.flatnonzero(splits == NOWHERE)
+    if len(lost):
+        # Of several unknown names the first by name, so that the input order plays no part.
+        name = min((given[i] for i in lost.tolist()), key=lambda each: (each is None, str(each)))
+        said = "" if name is None else str(name)
+        rows = sum(given[i] == name for i in lost.tolist())
+        raise UserError(f"{request.given_from}: {rows} rows say '{said}'{nearest(said, SPLITS)}")
+    return splits

@@ -1,0 +1,15 @@
+"""Whole groups, at random, so that every split has its share of the rows."""
+
+from __future__ import annotations
+
+from data_prep.splitting.request import Assignment, SplitRequest
+from data_prep.splitting.ways import random
+
+
+def split(request: SplitRequest) -> Assignment:
+    """Divide the groups so that the rows have the shares, whatever their class.
+
+    Raises:
+        UserError: There are fewer groups than splits, or a group is larger than a split.
+    """
+    return random.split(request)
