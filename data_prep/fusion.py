@@ -44,7 +44,10 @@ def sum_pool(vectors: Sequence[np.ndarray], mask: np.ndarray) -> np.ndarray:
     [[4.0, -2.0, 1.0, 1.0]]
     """
     _same_dimension(vectors, "sum_pool")
-    return concat([np.sum(vectors, axis=0, dtype=np.float32)], mask)
+    total = np.zeros_like(vectors[0])
+    for rows in vectors:
+        total += rows
+    return concat([total], mask)
 
 
 def max_pool(vectors: Sequence[np.ndarray], mask: np.ndarray) -> np.ndarray:
