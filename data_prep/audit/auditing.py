@@ -1,0 +1,69 @@
+"""Run every check and put what they find in order of gravity."""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Callable
+from functools import cache
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+from data_prep.audit import checks
+from data_prep.audit.finding import VERDICTS, plain, worst
+from data_prep.audit.given import SPLITS, AuditInput
+from hfpipe.reports.words import listed
+
+
+@cache
+def all_checks() -> dict[str, ModuleType]:
+    """The modules of the folder ``checks`` by name, in the order they say.
+
+    >>> list(all_checks())[:2]
+    ['exact_duplicates', 'near_duplicates']
+    """
+    names = [found.name for found in pkgutil.iter_modules(checks.__path__)]
+    modules = {name: import_module(f"{checks.__name__}.{name}") for name in names}
+    return dict(sorted(modules.items(), key=lambda item: (item[1].ORDER, item[0])))
+
+
+def audit(given: AuditInput, advance: Callable[[int], None] = lambda done: None) -> dict[str, Any]:
+    """Look for what makes results of a split untrue.
+
+    Args:
+        given: The kept rows.
+        advance: Told after each of the ``len(all_checks())`` checks that one more is done.
+
+    Returns:
+        A JSON-ready dict, the same for the same rows: ``verdict`` (the gravest), ``summary``
+        (one line a finding), ``splits`` (rows), ``findings`` (the gravest first).
+    """
+    findings = []
+    for name, module in all_checks().items():
+        findings.append({"check": name, "title": module.TITLE, **module.check(given)})
+        advance(1)
+    findings.sort(key=lambda found: VERDICTS.index(found["verdict"]))
+    return plain(
+        {
+            "verdict": worst([found["verdict"] for found in findings]),
+            "summary": _summary(findings),
+            "splits": dict(zip(SPLITS, given.split_sizes, strict=True)),
+            "seed": given.seed,
+            "sample_rows": given.sample_rows,
+            "findings": findings,
+        }
+    )
+
+
+def _summary(findings: list[dict[str, Any]]) -> list[str]:
+    """A line for each problem, one for what is in order and one for what was not looked at."""
+    lines = [
+        f"{found['verdict']}: {found['title']}: {found['figure']}"
+        for found in findings
+        if found["verdict"] in ("fail", "warn")
+    ]
+    for verdict in ("ok", "skipped"):
+        titles = [found["title"].lower() for found in findings if found["verdict"] == verdict]
+        if titles:
+            lines.append(f"{verdict}: {listed(titles)}")
+    return lines
