@@ -1,0 +1,61 @@
+"""Take out what is not seen."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+# What other programs took for the end of a line: as str.splitlines has it.
+LINE_ENDS = re.compile("\r\n|[\r\v\f\x1c-\x1e\x85\u2028\u2029]")
+TERMINAL = re.compile("\x1b\\[[0-9;]*+[a-zA-Z]")
+# C0 but tab and the line ends, C1, soft hyphen, marks and switches of direction, zero-width space,
+# word joiner, invisible operators, byte order mark, interlinear notes, surrogates, noncharacters.
+UNSEEN = re.compile(
+    "[\x00-\x08\x0e-\x1b\x1f\x7f-\x84\x86-\x9f\xad\u061c\u200b\u200e\u200f\u202a-\u202e"
+    "\u2060-\u206f\ufdd0-\ufdef\ufeff\ufff9-\ufffb\ufffe\uffff\ud800-\udfff]+"
+)
+JOINERS = re.compile("[\u200c\u200d]+|[\U000e0000-\U000e007f]+")
+FLAG = "\U0001f3f4"
+
+
+@dataclass(frozen=True)
+class ControlCharacters:
+    r"""Take out control, zero-width and direction characters; make every line end a line feed.
+
+    Tab and line feed stay. Joiners stay where letters of other scripts and emoji need them: with a
+    character that is not ASCII on either side; so do the tags in a flag.
+
+    Attributes:
+        line_ends: Make every kind of line end (CR, form feed, U+2028 …) a line feed; else they
+            stay as they are.
+        joiners: Keep joiners where they are needed; else they all go.
+
+    >>> ControlCharacters().rewrite(["a\x00b\r\nc", "a cat"])
+    ['ab\nc', 'a cat']
+    """
+
+    line_ends: bool = True
+    joiners: bool = True
+
+    def rewrite(self, texts: list[str]) -> list[str]:
+        """Clean each text."""
+        # Whatever goes, goes from a text that is not printable; so is one with a line feed.
+        return [text if text.isprintable() else self._cleaned(text) for text in texts]
+
+    def _cleaned(self, text: str) -> str:
+        cleaned = TERMINAL.sub("", text) if "\x1b" in text else text
+        cleaned = UNSEEN.sub("", cleaned)
+        if self.line_ends:
+            cleaned = LINE_ENDS.sub("\n", cleaned)
+        if not cleaned.isascii():
+            cleaned = JOINERS.sub(self._joiner, cleaned)
+        return text if cleaned == text else cleaned
+
+    def _joiner(self, found: re.Match[str]) -> str:
+        text, run = found.string, found.group()
+        before, after = text[found.start() - 1 : found.start()], text[found.end() : found.end() + 1]
+        if run[0] >= "\U000e0000":
+            needed = before == FLAG
+        else:
+            needed = not (before.isascii() or after.isascii())
+        return run if needed and self.joiners else ""
