@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from typing import Any
 
+import orjson
+
 from hfpipe.errors import UserError
 
 ROW_ID = "row_id"
@@ -18,9 +20,39 @@ def row_digest(row: Mapping[str, Any]) -> str:
 
     >>> row_digest({"a": 1, "b": None}) == row_digest({"a": 1})
     True
+    >>> row_digest({"a": 1, "b": 2**70}) == row_digest({"b": 2**70, "a": 1})
+    True
     """
-    said = {str(key): value for key, value in row.items() if value is not None}
-    return raw_digest(json.dumps(said, sort_keys=True, ensure_ascii=True, default=str).encode())
+    return raw_digest(canonical(row))
+
+
+def canonical(row: Mapping[str, Any]) -> bytes:
+    """A row's values as JSON, the same for the same values: keys in order, nothing missing.
+
+    Raises:
+        RecursionError: It is nested deeper than 250 levels.
+
+    >>> canonical({"b": "é", "a": 1, "c": None}).decode()
+    '{"a":1,"b":"é"}'
+    """
+    try:
+        said = orjson.dumps(row, default=_said, option=orjson.OPT_SORT_KEYS)
+        if b":null" not in said:
+            return said
+        kept = {str(key): value for key, value in row.items() if value is not None}
+        return orjson.dumps(kept, default=_said, option=orjson.OPT_SORT_KEYS)
+    except orjson.JSONEncodeError as error:
+        if "ecursion" in str(error):
+            raise RecursionError(str(error)) from error
+    # Integers beyond 64 bits, which orjson refuses.
+    kept = {str(key): value for key, value in row.items() if value is not None}
+    text = json.dumps(kept, sort_keys=True, separators=(",", ":"), default=_said)
+    return text.encode()
+
+
+def _said(value: Any) -> str:
+    """What JSON has no type for, as text; bytes, which may be an image's, by their hash."""
+    return raw_digest(value) if isinstance(value, bytes) else str(value)
 
 
 def raw_digest(content: bytes) -> str:

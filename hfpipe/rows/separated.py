@@ -3,109 +3,148 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
-
-import pyarrow as pa
+import io
+from collections.abc import Iterator
+from itertools import chain
+from typing import TYPE_CHECKING
 
 from hfpipe.errors import UserError
-from hfpipe.rows.columns import inferred_column
+from hfpipe.rows.columns import cell_table
 from hfpipe.rows.identity import raw_digest, row_digest
-from hfpipe.rows.paths import open_bytes
-from hfpipe.rows.records import BadRow, FileRows
+from hfpipe.rows.lines import line_blocks
+from hfpipe.rows.records import FileRows, Reading
 
 if TYPE_CHECKING:
     from _csv import Reader as _Reader
 
 # Cells may be long texts; the module's own limit is 128 KiB.
-csv.field_size_limit(2**30)
+csv.field_size_limit(2**26)
+_BOM = b"\xef\xbb\xbf"
 
 
-def read_separated(
-    path: Path, separator: str, texts: Sequence[str], advance: Callable[[int], None]
-) -> FileRows:
-    """Read a CSV or TSV file.
+class _Lines:
+    """A file's lines as text, with what was seen in them.
+
+    What is not UTF-8 must not stop the reader: its record is found by its surrogates.
+    """
+
+    def __init__(self, stream: io.BufferedReader, reading: Reading) -> None:
+        self._blocks = line_blocks(stream, reading.largest_row, reading.chunk_rows)
+        self._file = reading.file
+        self.size = 0
+        self.suspect = False
+        self.text = chain.from_iterable(self._texts())
+
+    def _texts(self) -> Iterator[io.StringIO]:
+        first = True
+        for lines, long_line in self._blocks:
+            block = b"\n".join([*lines, b""])
+            if first:
+                block = block.removeprefix(_BOM)
+                first = False
+            self.size += len(block)
+            try:
+                text = block.decode("utf-8")
+                self.suspect = self.suspect or b"\0" in block
+            except UnicodeDecodeError:
+                text = block.decode("utf-8", errors="surrogateescape")
+                self.suspect = True
+            yield io.StringIO(text, newline="\n")
+            if long_line:
+                raise UserError(f"{self._file}: {long_line.reason}: is a quote never closed?")
+
+
+def separated_chunks(
+    stream: io.BufferedReader, separator: str, reading: Reading
+) -> Iterator[FileRows]:
+    """Read a CSV or TSV file chunk by chunk. An empty cell is a missing value.
 
     Args:
-        path: The file.
+        stream: The file, unzipped.
         separator: What stands between cells.
-        texts: Columns whose cells stay as they are; in the others numbers become numbers.
-        advance: Told how many bytes have been read.
+        reading: What to look for; takes the bad records. Cells of its ``texts`` stay as they are;
+            in other columns numbers become numbers.
 
-    Returns:
-        Its rows and bad records. An empty cell is a missing value.
+    Yields:
+        Chunks, at least one. Their columns are strings, marked with what they could be.
 
     Raises:
         UserError: No header, two columns of one name, or a quote that is never closed.
     """
-    with open_bytes(path) as file:
-        reader = csv.reader(_lines(file, advance), delimiter=separator, strict=True)
-        header = _header(path, reader)
-        records, bad = _records(path, reader, len(header))
-    cells = list(zip(*records, strict=True)) if records else [()] * len(header)
-    columns = {
-        name: pa.chunked_array([pa.array(values, pa.string())])
-        if name in texts
-        else inferred_column(values)
-        for name, values in zip(header, cells, strict=True)
-    }
-    digests = [row_digest(dict(zip(header, record, strict=True))) for record in records]
-    return FileRows(str(path), pa.table(columns), digests, bad)
+    lines = _Lines(stream, reading)
+    reader = csv.reader(lines.text, delimiter=separator, strict=True)
+    header = _header(reading.file, reader)
+    some = False
+    while True:
+        records = _records(reader, lines, len(header), reading)
+        ended = not records and not reading.bad.digests
+        if ended and some:
+            return
+        cells = list(zip(*records, strict=True)) if records else [()] * len(header)
+        table = cell_table(header, cells, reading.texts)
+        digests = [row_digest(dict(zip(header, record, strict=True))) for record in records]
+        yield reading.chunk(table, digests)
+        some = True
 
 
-def _lines(file: BinaryIO, advance: Callable[[int], None]) -> Iterator[str]:
-    for number, raw in enumerate(file):
-        advance(len(raw))
-        # What is not UTF-8 must not stop the reader: its record is found by its surrogates.
-        yield raw.decode("utf-8-sig" if number == 0 else "utf-8", errors="surrogateescape")
-
-
-def _header(path: Path, reader: _Reader) -> list[str]:
+def _header(file: str, reader: _Reader) -> list[str]:
     try:
         header: list[str] = next(reader, [])
     except csv.Error as error:
-        raise UserError(f"{path}: the header line is not readable ({error})") from error
+        raise UserError(f"{file}: the header line is not readable ({error})") from error
     if not any(header):
-        raise UserError(f"{path}: no header line: the first line must name the columns")
-    if any(_undecodable(name) for name in header):
-        raise UserError(f"{path}: the header line is not UTF-8: convert the file to UTF-8")
+        raise UserError(f"{file}: no header line: the first line must name the columns")
+    if any(_undecodable(name) or "\0" in name for name in header):
+        raise UserError(f"{file}: the header line is not UTF-8 text: convert the file to UTF-8")
     names = [name or f"unnamed_{place}" for place, name in enumerate(header, start=1)]
     for place, name in enumerate(names):
         if name in names[:place]:
             raise UserError(
-                f"{path}: column '{name}' stands twice in the header "
+                f"{file}: column '{name}' stands twice in the header "
                 f"(columns {names.index(name) + 1} and {place + 1}): rename one"
             )
     return names
 
 
 def _records(
-    path: Path, reader: _Reader, width: int
-) -> tuple[list[list[str | None]], list[BadRow]]:
+    reader: _Reader, lines: _Lines, width: int, reading: Reading
+) -> list[list[str | None]]:
+    """The next chunk's records."""
     records: list[list[str | None]] = []
-    bad: list[BadRow] = []
-    while True:
+    full = lines.size + reading.chunk_bytes
+    while len(records) + len(reading.bad.digests) < reading.chunk_rows and lines.size < full:
         line = reader.line_num + 1
         try:
             cells = next(reader)
         except StopIteration:
-            return records, bad
+            break
         except csv.Error as error:
-            if "unexpected end of data" in str(error):
-                raise UserError(
-                    f"{path}: line {line}: a quoted cell is never closed: close or double its quote"
-                ) from error
-            bad.append(BadRow(str(path), line, str(error), raw_digest(str(line).encode())))
+            _refuse_endless(error, line, reading)
+            reading.bad.add(line, str(error), raw_digest(str(line).encode()))
             continue
-        if not cells:  # a blank line
-            continue
-        reason = _defect(cells, width)
-        if reason:
-            said = "\x1f".join(cells).encode("utf-8", errors="surrogateescape")
-            bad.append(BadRow(str(path), line, reason, raw_digest(said)))
-        else:
-            records.append([cell if cell else None for cell in cells])
+        if len(cells) == width and not lines.suspect:
+            records.append([cell or None for cell in cells])
+        elif cells:  # else a blank line
+            reason = _defect(cells, width)
+            if reason is None:
+                records.append([cell or None for cell in cells])
+            else:
+                said = "\x1f".join(cells).encode("utf-8", errors="surrogateescape")
+                reading.bad.add(line, reason, raw_digest(said))
+    return records
+
+
+def _refuse_endless(error: csv.Error, line: int, reading: Reading) -> None:
+    """Refuse a file in which a quoted cell has no end: what are rows behind it is not known."""
+    if "unexpected end of data" in str(error):
+        raise UserError(
+            f"{reading.file}: line {line}: a quoted cell is never closed: close or double its quote"
+        ) from error
+    if "field larger" in str(error):
+        raise UserError(
+            f"{reading.file}: line {line}: a cell of more than {csv.field_size_limit():,} "
+            "characters: is its quote never closed?"
+        ) from error
 
 
 def _defect(cells: list[str], width: int) -> str | None:
@@ -114,6 +153,8 @@ def _defect(cells: list[str], width: int) -> str | None:
     for place, cell in enumerate(cells, start=1):
         if _undecodable(cell):
             return f"not UTF-8 in column {place}"
+        if "\0" in cell:
+            return f"a NUL byte in column {place}"
     return None
 
 
