@@ -6,10 +6,14 @@ from collections.abc import Callable, Sequence
 from hashlib import blake2b
 
 import numpy as np
-from scipy.sparse import coo_matrix, csr_matrix
-from scipy.sparse.csgraph import connected_components
+from scipy.sparse import csr_matrix
 
-from data_prep.similarity import PairBlock, similar_pairs
+from data_prep import _join_loops as loops
+from data_prep._jit import in_order, spans
+from data_prep.similarity import BLOCK_ROWS, TIE, Join
+
+#: Rows that a thread does at a time where the threads share a block.
+PART_ROWS = 1024
 
 
 def text_keys(texts: Sequence[str]) -> np.ndarray:
@@ -76,27 +80,40 @@ def near_duplicates(
     >>> near_duplicates(tfidf(counter.counts())).tolist()
     [False, False, True]
     """
-    marks = np.zeros(rows.shape[0], dtype=bool)
-    for block in similar_pairs(rows, threshold):
-        if policy == "any":
-            marks[block.later] = True
-        else:
-            _mark_unless_marked(marks, block)
-        advance(block.stop - block.start)
+    join = Join(rows, threshold)
+    if policy == "any":
+        return _similar_to_any(join, advance)
+    return _similar_to_kept(join, advance)
+
+
+def _similar_to_any(join: Join, advance: Callable[[int], None]) -> np.ndarray:
+    marks = np.zeros(join.count, dtype=bool)
+    search = join.search()
+
+    def work(start: int, stop: int, scratch: loops.Scratch) -> None:
+        loops.mark_similar(search, start, stop, scratch, marks)
+
+    for start, stop, _ in in_order(work, spans(0, join.count, BLOCK_ROWS), join.scratches()):
+        advance(stop - start)
     return marks
 
 
-def _mark_unless_marked(marks: np.ndarray, block: PairBlock) -> None:
-    """Mark the later row of each pair whose earlier row is not marked."""
-    settled = block.earlier < block.start
-    alive = settled & ~marks[block.earlier]
-    marks[block.later[alive]] = True
-    # Within the block a row's own mark must be settled before it marks others: row by row.
-    for later, earlier in zip(
-        block.later[~settled].tolist(), block.earlier[~settled].tolist(), strict=True
-    ):
-        if not marks[earlier]:
-            marks[later] = True
+def _similar_to_kept(join: Join, advance: Callable[[int], None]) -> np.ndarray:
+    """Compare with rows that are not marked: each block with those before it, then in itself."""
+    marks = np.zeros(join.count, dtype=bool)
+    search = join.search(listed=False)
+    scratches = join.scratches()
+
+    def work(start: int, stop: int, scratch: loops.Scratch) -> None:
+        loops.mark_similar(search, start, stop, scratch, marks)
+
+    for start, stop in spans(0, join.count, BLOCK_ROWS):
+        for _ in in_order(work, spans(start, stop, PART_ROWS), scratches):
+            pass
+        before = search.lists.stops.copy()
+        loops.mark_or_insert(search, start, stop, before, scratches[0], marks)
+        advance(stop - start)
+    return marks
 
 
 def near_clusters(rows: csr_matrix, threshold: float) -> np.ndarray:
@@ -109,15 +126,19 @@ def near_clusters(rows: csr_matrix, threshold: float) -> np.ndarray:
     Returns:
         ``(rows,)``, int64: the position of the earliest row of each row's cluster.
     """
-    count = rows.shape[0]
-    pairs = [(block.later, block.earlier) for block in similar_pairs(rows, threshold)]
-    if not pairs:
-        return np.arange(count)
-    later, earlier = (np.concatenate(part) for part in zip(*pairs, strict=True))
-    graph = coo_matrix((np.ones(len(later), bool), (later, earlier)), shape=(count, count))
-    _, parts = connected_components(graph, directed=False)
-    _, first = np.unique(parts, return_index=True)
-    return first[parts].astype(np.int64)
+    join = Join(rows, threshold)
+    search = join.search()
+    spaces = [(scratch, np.arange(join.count)) for scratch in join.scratches()]
+
+    def work(start: int, stop: int, space: tuple[loops.Scratch, np.ndarray]) -> None:
+        loops.join_clusters(search, start, stop, *space)
+
+    for _ in in_order(work, spans(0, join.count, BLOCK_ROWS), spaces):
+        pass
+    clusters = spaces[0][1]
+    for _, forest in spaces:
+        loops.unite_all(clusters, forest)
+    return clusters
 
 
 def nearest_above(
@@ -135,17 +156,17 @@ def nearest_above(
         ``(q,)`` positions (-1: none; the earliest of equally similar ones) and ``(q,)``
         similarities (0 where there is none).
     """
-    found = np.full(len(queries), -1, dtype=np.int64)
-    similarity = np.zeros(len(queries))
-    pool = np.unique(others)
-    step = 256
-    for start in range(0, len(queries), step):
-        part = queries[start : start + step]
-        dense = (rows[part] @ rows[pool].T).toarray()
-        dense[pool[None, :] == part[:, None]] = -1
-        best = dense.max(axis=1, initial=-1)
-        above = np.flatnonzero(best > threshold + 1e-9)
-        first = (dense[above] >= best[above, None] - 1e-9).argmax(axis=1)
-        found[start + above] = pool[first]
-        similarity[start + above] = dense[above, first]
-    return found, similarity
+    join = Join(rows, threshold)
+    chosen = np.zeros(join.count, dtype=bool)
+    chosen[np.asarray(others, dtype=np.int64)] = True
+    search = join.search(chosen)
+    positions = np.asarray(queries, dtype=np.int64)
+    nearest = np.full(len(positions), -1, dtype=np.int64)
+    best = np.zeros(len(positions))
+
+    def work(start: int, stop: int, scratch: loops.Scratch) -> None:
+        loops.find_nearest(search, positions, start, stop, TIE, scratch, nearest, best)
+
+    for _ in in_order(work, spans(0, len(positions), BLOCK_ROWS), join.scratches()):
+        pass
+    return nearest, best

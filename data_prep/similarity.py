@@ -1,9 +1,11 @@
-"""All pairs of rows whose cosine similarity is above a threshold.
+"""All pairs of rows whose cosine similarity is above a threshold, and no pair lost.
 
-The rows are sparse and of unit length. Only pairs that share one of their *rare* terms are
-looked at: if ``x`` is cut, its terms ordered from rare to frequent, where the rest is no longer
-than the threshold, then two rows whose kept beginnings share no term cannot be more similar than
-the threshold (Cauchy-Schwarz; Bayardo, Ma and Srikant 2007). No pair is lost.
+The rows are sparse and of unit length, their terms in the order from rare to frequent. Only the
+*beginning* of a row is listed under its terms: up to where the rest of the row is no longer than
+the threshold. Two rows whose beginnings share no term cannot be more similar than the threshold
+(Cauchy-Schwarz; Bayardo, Ma and Srikant 2007; Xiao et al. 2008). Where two rows meet in a first
+common term, the product of its weights plus the product of the lengths of the two rests bounds
+their similarity (Anastasiu and Karypis 2014); only pairs above it are multiplied out.
 """
 
 from __future__ import annotations
@@ -14,17 +16,20 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from data_prep import _join_loops as loops
+from data_prep._jit import in_order, spans, thread_count
+
 #: A similarity must be above the threshold by more than this: sums of floats that are equal on
 #: paper differ in their last digits, and a tie is not "above".
 TIE = 1e-9
-#: Looser still where a bound decides which pairs are looked at.
+#: Looser still where a bound, in single precision, decides which pairs are looked at.
 SLACK = 1e-6
-#: Multiplications of one block: bounds the memory of a block to about 100 MB.
-BLOCK_WORK = 4_000_000
-#: Pairs whose similarity is summed at a time.
-PAIRS_AT_A_TIME = 200_000
-#: What looking at one candidate pair costs, in multiplications of the sparse product.
-PAIR_COST = 20
+#: Rows that a thread does at a time.
+BLOCK_ROWS = 4096
+#: Pairs that a block holds at most (and as many more as there are rows).
+BLOCK_PAIRS = 1_000_000
+#: Candidates that are looked for before they are compared.
+CHUNK = 256
 
 
 @dataclass(frozen=True)
@@ -35,88 +40,111 @@ class PairBlock:
     stop: int
     later: np.ndarray
     earlier: np.ndarray
+    similarity: np.ndarray
 
 
-def similar_pairs(
-    rows: csr_matrix, threshold: float, block_work: int = BLOCK_WORK
-) -> Iterator[PairBlock]:
+class Join:
+    """Rows made ready to be compared above a threshold.
+
+    Args:
+        rows: L2-normalised rows without negative entries.
+        threshold: From 0 to 1.
+
+    Attributes:
+        count: Number of rows.
+        rows: The rows for the loops.
+    """
+
+    def __init__(self, rows: csr_matrix, threshold: float) -> None:
+        ordered = rare_terms_first(rows)
+        self.count, self.terms = ordered.shape
+        starts = ordered.indptr.astype(np.int64)
+        rests = np.empty(len(ordered.data), dtype=np.float32)
+        loops.measure(starts, ordered.data, rests)
+        self.rows = loops.Rows(starts, ordered.indices, ordered.data, rests)
+        self.threshold = float(threshold) + TIE
+        self.limit = np.float32(threshold - SLACK)
+
+    def search(self, chosen: np.ndarray | None = None, listed: bool = True) -> loops.Search:
+        """List rows under the terms of their beginnings.
+
+        Args:
+            chosen: One mark a row: only these are listed. All by default.
+            listed: False: the lists are empty, with room for these rows.
+        """
+        marks = np.ones(self.count, dtype=bool) if chosen is None else chosen
+        counts = np.zeros(self.terms + 1, dtype=np.int64)
+        loops.count_beginnings(self.rows, marks, self.limit, counts[1:])
+        starts = np.cumsum(counts)
+        total = int(starts[-1])
+        lists = loops.Lists(
+            starts[:-1],
+            starts[:-1].copy(),
+            np.empty(total, dtype=np.int32),
+            np.empty(total, dtype=np.float32),
+            np.empty(total, dtype=np.float32),
+        )
+        if listed:
+            loops.insert_all(self.rows, marks, self.limit, lists)
+        return loops.Search(self.rows, lists, self.threshold, self.limit)
+
+    def scratches(self, spare: int = 0) -> list[loops.Scratch]:
+        """Make what each thread needs for itself, and some to spare."""
+        return [
+            loops.Scratch(
+                np.zeros(self.terms), np.full(self.count, -1, np.int32), np.empty(CHUNK, np.int32)
+            )
+            for _ in range(thread_count() + spare)
+        ]
+
+
+def rare_terms_first(rows: csr_matrix) -> csr_matrix:
+    """Order columns from rare to frequent, and the entries of each row by column.
+
+    >>> rare_terms_first(csr_matrix([[0.6, 0.8], [1.0, 0.0]])).toarray().tolist()
+    [[0.8, 0.6], [0.0, 1.0]]
+    """
+    rows = csr_matrix(rows, dtype=np.float64)
+    frequency = np.bincount(rows.indices, minlength=rows.shape[1])
+    indices = rows.indices.astype(np.int32, copy=False)
+    if not ((frequency[1:] >= frequency[:-1]).all() and rows.has_sorted_indices):
+        rank = np.empty(rows.shape[1], dtype=np.int32)
+        rank[np.argsort(frequency, kind="stable")] = np.arange(rows.shape[1], dtype=np.int32)
+        rows = csr_matrix((rows.data.copy(), rank[indices], rows.indptr), shape=rows.shape)
+        rows.sort_indices()
+    return rows
+
+
+def similar_pairs(rows: csr_matrix, threshold: float) -> Iterator[PairBlock]:
     """Find every pair of rows with cosine similarity above a threshold.
 
     Args:
         rows: L2-normalised rows without negative entries.
         threshold: From 0 to 1.
-        block_work: How much to do at a time.
 
     Yields:
-        The pairs, block by block, in the order of the later row; the blocks cover all rows.
+        The pairs, block by block, in the order of the later row; the blocks cover all rows. What
+        is held in memory does not grow with the number of pairs.
+
+    >>> rows = csr_matrix([[1.0, 0.0], [0.6, 0.8], [0.8, 0.6]])
+    >>> [
+    ...     (block.later.tolist(), block.earlier.tolist(), block.similarity.round(2).tolist())
+    ...     for block in similar_pairs(rows, 0.7)
+    ... ]
+    [([2, 2], [1, 0], [0.96, 0.8])]
     """
-    rows = _rare_terms_first(rows)
-    beginnings, rests = _beginnings(rows, threshold)
-    if _work(beginnings).sum() * PAIR_COST > _work(rows).sum():
-        beginnings, rests = rows, np.zeros(rows.shape[0])  # too many candidates: take them all
-    exact = beginnings is rows
-    for start, stop in _blocks(_work(beginnings), block_work):
-        # Earlier rows times rows of the block: the entries are the candidates.
-        products = (beginnings[:stop] @ beginnings[start:stop].T).tocoo()
-        earlier, later = products.row, products.col + start
-        bound = products.data + (0 if exact else np.maximum(rests[earlier], rests[later]))
-        likely = (earlier < later) & (bound > threshold + (TIE if exact else -SLACK))
-        earlier, later = earlier[likely], later[likely]
-        if not exact:
-            above = _similarities(rows, earlier, later) > threshold + TIE
-            earlier, later = earlier[above], later[above]
-        order = np.argsort(later, kind="stable")
-        yield PairBlock(start, stop, later[order], earlier[order])
+    join = Join(rows, threshold)
+    search = join.search()
+    room = join.count + BLOCK_PAIRS
 
+    def work(start: int, stop: int, scratch: loops.Scratch) -> PairBlock:
+        found = np.empty(room, np.int32), np.empty(room, np.int32), np.empty(room)
+        done, count = loops.find_pairs(search, start, stop, scratch, *found)
+        return PairBlock(start, done, *(part[:count].copy() for part in found))
 
-def _rare_terms_first(rows: csr_matrix) -> csr_matrix:
-    frequency = np.bincount(rows.indices, minlength=rows.shape[1])
-    rank = np.empty(rows.shape[1], dtype=rows.indices.dtype)
-    rank[np.argsort(frequency, kind="stable")] = np.arange(rows.shape[1])
-    ordered = csr_matrix((rows.data.copy(), rank[rows.indices], rows.indptr), shape=rows.shape)
-    ordered.sort_indices()
-    return ordered
-
-
-def _beginnings(rows: csr_matrix, threshold: float) -> tuple[csr_matrix, np.ndarray]:
-    """Every row up to where the rest is no longer than the threshold, and the rests' lengths."""
-    squares = rows.data**2
-    sums = np.concatenate([[0.0], np.cumsum(squares)])
-    row_of = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))
-    from_here_on = sums[rows.indptr[1:]][row_of] - sums[:-1]
-    kept = from_here_on > threshold**2 - SLACK
-    counts = np.bincount(row_of[kept], minlength=rows.shape[0])
-    indptr = np.concatenate([[0], np.cumsum(counts)])
-    beginnings = csr_matrix((rows.data[kept], rows.indices[kept], indptr), shape=rows.shape)
-    rests = np.bincount(row_of[~kept], weights=squares[~kept], minlength=rows.shape[0])
-    return beginnings, np.sqrt(rests)
-
-
-def _work(rows: csr_matrix) -> np.ndarray:
-    """Multiplications that each row costs in the product of ``rows`` with itself."""
-    frequency = np.bincount(rows.indices, minlength=rows.shape[1]).astype(np.float64)
-    sums = np.concatenate([[0.0], np.cumsum(frequency[rows.indices])])
-    return np.diff(sums[rows.indptr])
-
-
-def _blocks(work: np.ndarray, limit: int) -> Iterator[tuple[int, int]]:
-    done = np.cumsum(work)
-    start = 0
-    while start < len(work):
-        before = done[start - 1] if start else 0.0
-        stop = int(np.searchsorted(done, before + limit, side="right"))
-        stop = min(max(stop, start + 1), len(work))
-        yield start, stop
-        start = stop
-
-
-def _similarities(rows: csr_matrix, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    parts = [
-        np.asarray(
-            rows[left[i : i + PAIRS_AT_A_TIME]]
-            .multiply(rows[right[i : i + PAIRS_AT_A_TIME]])
-            .sum(axis=1)
-        ).ravel()
-        for i in range(0, len(left), PAIRS_AT_A_TIME)
-    ]
-    return np.concatenate(parts) if parts else np.empty(0)
+    *scratches, spare = join.scratches(1)
+    for _, stop, block in in_order(work, spans(0, join.count, BLOCK_ROWS), scratches):
+        yield block
+        while block.stop < stop:  # more pairs than a block may hold
+            block = work(block.stop, stop, spare)
+            yield block

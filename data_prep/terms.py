@@ -8,12 +8,20 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from data_prep import _term_loops as loops
+
 #: What a term is: two word characters or more, as in ``CountVectorizer``.
 TERM = re.compile(r"(?u)\b\w\w+\b")
+#: Room for so many different terms at first.
+FIRST_TERMS = 10_000
+LETTERS_A_TERM = 8
 
 
 class TermCounter:
     """Counts the terms of texts that come in portions; keeps the counts, never the texts.
+
+    Terms are those of ``CountVectorizer``: the text in lower case, cut into words of two or more
+    letters, digits and underscores.
 
     >>> counter = TermCounter()
     >>> counter.add(["a small cat", "The cat, THE dog"])
@@ -22,8 +30,16 @@ class TermCounter:
     """
 
     def __init__(self) -> None:
-        self._ids: dict[str, int] = {}
+        self._table = loops.Table(
+            slots=np.empty(0, dtype=np.int64),
+            letters=np.empty(0, dtype=np.uint8),
+            starts=np.zeros(1, dtype=np.int64),
+            seen=np.empty(0, dtype=np.int64),
+            size=np.zeros(1, dtype=np.int64),
+        )
+        self._grow()
         self._parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        self._written = 0
 
     def add(self, texts: Sequence[str]) -> None:
         """Count the terms of some more texts, each of which becomes a row.
@@ -31,19 +47,25 @@ class TermCounter:
         Args:
             texts: Texts.
         """
-        counts: list[int] = []
-        terms: list[int] = []
-        lengths: list[int] = []
-        for text in texts:
-            found: dict[int, int] = {}
-            for term in TERM.findall(text.lower()):
-                place = self._ids.setdefault(term, len(self._ids))
-                found[place] = found.get(place, 0) + 1
-            terms += found.keys()
-            counts += found.values()
-            lengths.append(len(found))
-        part = (np.array(counts, np.int32), np.array(terms, np.int32), np.array(lengths, np.int64))
-        self._parts.append(part)
+        parts = [_plain(text) for text in texts]
+        starts = np.zeros(len(parts) + 1, dtype=np.int64)
+        np.cumsum(np.fromiter(map(len, parts), dtype=np.int64, count=len(parts)), out=starts[1:])
+        data = np.frombuffer(b"".join(parts).translate(loops.FOLDED), dtype=np.uint8)
+        room = (len(data) + len(parts)) // 3  # two letters and a separator for each
+        counts = loops.Counts(
+            np.empty(room, np.int32), np.empty(room, np.int32), np.zeros(len(parts) + 1, np.int64)
+        )
+        state = np.zeros(3, dtype=np.int64)
+        while True:
+            loops.count_terms(data, starts, self._table, counts, self._written, state)
+            if state[0] == len(parts):
+                break
+            self._grow()
+        written = int(state[2])
+        self._written += written
+        self._parts.append(
+            (counts.counts[:written].copy(), counts.terms[:written].copy(), np.diff(counts.ends))
+        )
 
     def counts(self) -> csr_matrix:
         """Give the counts of all rows added.
@@ -55,8 +77,35 @@ class TermCounter:
         counts, terms, lengths = (
             np.concatenate(parts) for parts in zip(empty, *self._parts, strict=True)
         )
-        indptr = np.concatenate([[0], np.cumsum(lengths)])
-        return csr_matrix((counts, terms, indptr), shape=(len(lengths), len(self._ids)))
+        starts = np.concatenate([[0], np.cumsum(lengths)])
+        return csr_matrix((counts, terms, starts), shape=(len(lengths), int(self._table.size[0])))
+
+    def _grow(self) -> None:
+        """Make room for twice as many terms and letters."""
+        old, count = self._table, int(self._table.size[0])
+        terms = max(2 * len(old.seen), FIRST_TERMS)
+        letters = max(2 * len(old.letters), LETTERS_A_TERM * FIRST_TERMS)
+        self._table = loops.Table(
+            slots=np.full(1 << (2 * terms - 1).bit_length(), loops.FREE, dtype=np.int64),
+            letters=_longer(old.letters, letters),
+            starts=_longer(old.starts, terms + 1),
+            seen=_longer(old.seen, terms),
+            size=old.size,
+        )
+        loops.place_hashes(self._table.starts, self._table.letters, count, self._table.slots)
+
+
+def _longer(array: np.ndarray, length: int) -> np.ndarray:
+    longer = np.empty(length, dtype=array.dtype)
+    longer[: len(array)] = array
+    return longer
+
+
+def _plain(text: str) -> bytes:
+    """A text's bytes. One with other letters than ASCII is cut into its terms first."""
+    if text.isascii():
+        return text.encode()
+    return " ".join(TERM.findall(text.lower())).encode()
 
 
 def tfidf(counts: csr_matrix, rows: np.ndarray | None = None) -> csr_matrix:
@@ -67,17 +116,23 @@ def tfidf(counts: csr_matrix, rows: np.ndarray | None = None) -> csr_matrix:
         rows: Positions of the rows that take part; all by default. The idf comes from them only.
 
     Returns:
-        ``(rows that take part, terms)``, float64. Columns come in no special order.
+        ``(rows that take part, terms they have)``, float64, the columns from rare to frequent.
 
     >>> counter = TermCounter()
-    >>> counter.add(["red cat", "red dog"])
-    >>> tfidf(counter.counts()).toarray().round(3).tolist()
-    [[0.58, 0.815, 0.0], [0.58, 0.0, 0.815]]
+    >>> counter.add(["red cat", "red dog", "red, red bird"])
+    >>> tfidf(counter.counts(), np.array([0, 1])).toarray().round(3).tolist()
+    [[0.815, 0.0, 0.58], [0.0, 0.815, 0.58]]
     """
     chosen = counts if rows is None else counts[rows]
     frequency = np.bincount(chosen.indices, minlength=chosen.shape[1])
+    by_frequency = np.argsort(frequency, kind="stable").astype(np.int32)
+    by_frequency = by_frequency[np.count_nonzero(frequency == 0) :]
+    column = np.empty(chosen.shape[1], dtype=np.int32)
+    column[by_frequency] = np.arange(len(by_frequency), dtype=np.int32)
     idf = np.log((1 + chosen.shape[0]) / (1 + frequency)) + 1
     values = chosen.data * idf[chosen.indices]
-    row_of = np.repeat(np.arange(chosen.shape[0]), np.diff(chosen.indptr))
-    lengths = np.sqrt(np.bincount(row_of, weights=values**2, minlength=chosen.shape[0]))
-    return csr_matrix((values / lengths[row_of], chosen.indices, chosen.indptr), chosen.shape)
+    shape = (chosen.shape[0], len(by_frequency))
+    weighted = csr_matrix((values, column[chosen.indices], chosen.indptr.copy()), shape)
+    weighted.sort_indices()
+    loops.normalise(weighted.indptr, weighted.data)
+    return weighted

@@ -1,0 +1,365 @@
+"""The compiled loops behind :mod:`data_prep.similarity` and :mod:`data_prep.duplicates`."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from data_prep._jit import compiled
+
+
+class Rows(NamedTuple):
+    """Sparse rows of unit length.
+
+    Attributes:
+        starts: ``(rows + 1,)`` where each row starts in the others.
+        terms: ``(entries,)`` the terms, from rare to frequent within a row.
+        values: ``(entries,)`` their weights.
+        rests: ``(entries,)`` the length of what follows the entry in its row.
+    """
+
+    starts: np.ndarray
+    terms: np.ndarray
+    values: np.ndarray
+    rests: np.ndarray
+
+
+class Lists(NamedTuple):
+    """For each term the rows, in ascending order, that have it in their beginning.
+
+    Attributes:
+        starts: ``(terms,)`` where each term's list starts in the others.
+        stops: ``(terms,)`` where it stops; there may be room for more.
+        rows: The rows.
+        values: The term's weight in each.
+        rests: The length of what follows the term in each.
+    """
+
+    starts: np.ndarray
+    stops: np.ndarray
+    rows: np.ndarray
+    values: np.ndarray
+    rests: np.ndarray
+
+
+class Search(NamedTuple):
+    """Rows, where to look for similar ones, and above what.
+
+    Attributes:
+        rows: The rows.
+        lists: Those that are looked at.
+        threshold: What a similarity must be above.
+        limit: What a bound in single precision must be above: a little less.
+    """
+
+    rows: Rows
+    lists: Lists
+    threshold: float
+    limit: np.float32
+
+
+class Scratch(NamedTuple):
+    """What a thread needs for itself.
+
+    Attributes:
+        weights: ``(terms,)`` the row in hand; all zero between rows.
+        seen: ``(rows,)`` the last query for which each row was looked at.
+        found: Candidates for the row in hand.
+    """
+
+    weights: np.ndarray
+    seen: np.ndarray
+    found: np.ndarray
+
+
+@compiled
+def measure(starts: np.ndarray, values: np.ndarray, rests: np.ndarray) -> None:
+    """Fill in ``rests``."""
+    for row in range(len(starts) - 1):
+        squares = 0.0
+        for k in range(starts[row + 1] - 1, starts[row] - 1, -1):
+            rests[k] = np.sqrt(squares)
+            squares += values[k] * values[k]
+
+
+@compiled
+def count_beginnings(rows: Rows, chosen: np.ndarray, limit: float, counts: np.ndarray) -> None:
+    """Count for each term the rows, of those chosen, that have it in their beginning."""
+    for row in range(len(rows.starts) - 1):
+        if chosen[row]:
+            rest = np.float32(1)
+            for k in range(rows.starts[row], rows.starts[row + 1]):
+                if rest <= limit:
+                    break
+                counts[rows.terms[k]] += 1
+                rest = rows.rests[k]
+
+
+@compiled
+def insert(rows: Rows, row: int, limit: float, lists: Lists) -> None:
+    """Add a row to the lists of the terms of its beginning."""
+    rest = np.float32(1)
+    for k in range(rows.starts[row], rows.starts[row + 1]):
+        if rest <= limit:
+            break
+        rest = rows.rests[k]
+        term = rows.terms[k]
+        place = lists.stops[term]
+        lists.rows[place] = row
+        lists.values[place] = rows.values[k]
+        lists.rests[place] = rest
+        lists.stops[term] = place + 1
+
+
+@compiled
+def insert_all(rows: Rows, chosen: np.ndarray, limit: float, lists: Lists) -> None:
+    """Add the chosen rows to the lists."""
+    for row in range(len(rows.starts) - 1):
+        if chosen[row]:
+            insert(rows, row, limit, lists)
+
+
+@compiled
+def take(rows: Rows, row: int, scratch: Scratch) -> None:
+    """Take a row in hand."""
+    for k in range(rows.starts[row], rows.starts[row + 1]):
+        scratch.weights[rows.terms[k]] = rows.values[k]
+
+
+@compiled
+def release(rows: Rows, row: int, scratch: Scratch) -> None:
+    """Undo :func:`take`."""
+    for k in range(rows.starts[row], rows.starts[row + 1]):
+        scratch.weights[rows.terms[k]] = 0.0
+
+
+@compiled
+def similarity(rows: Rows, other: int, scratch: Scratch) -> float:
+    """Multiply another row with the one in hand."""
+    total = 0.0
+    for k in range(rows.starts[other], rows.starts[other + 1]):
+        total += scratch.weights[rows.terms[k]] * rows.values[k]
+    return total
+
+
+@compiled
+def candidates(
+    search: Search, k: int, at: int, until: int, limit: float, query: int, scratch: Scratch
+) -> tuple[int, int]:
+    """Look for rows in a piece of the list of entry ``k``'s term.
+
+    A row is taken if the product of the two weights plus the product of the lengths of the two
+    rests is above the limit. Where the term is the first that both rows have, that bounds their
+    similarity; where it is a later one, the row was seen there, or cannot be similar.
+
+    Args:
+        search: What is searched.
+        k: An entry of the row in hand.
+        at: Where to go on in the lists.
+        until: Only rows before this one are looked at.
+        limit: The limit.
+        query: What the row in hand is called in ``scratch.seen``.
+        scratch: Takes the rows found.
+
+    Returns:
+        Where to go on, and how many were found.
+    """
+    rows, lists = search.rows, search.lists
+    value, rest, stop = np.float32(rows.values[k]), rows.rests[k], lists.stops[rows.terms[k]]
+    count = 0
+    while at < stop and count < len(scratch.found):
+        other = lists.rows[at]
+        if other >= until:
+            return stop, count
+        bound = value * lists.values[at] + rest * lists.rests[at]
+        if bound > limit and scratch.seen[other] != query:
+            scratch.seen[other] = query
+            scratch.found[count] = other
+            count += 1
+        at += 1
+    return at, count
+
+
+@compiled
+def has_similar(search: Search, row: int, begins: np.ndarray, scratch: Scratch) -> bool:
+    """Tell whether an earlier row of the lists, from ``begins`` on, is similar to the row."""
+    rows = search.rows
+    take(rows, row, scratch)
+    similar = False
+    remaining = np.float32(1)
+    for k in range(rows.starts[row], rows.starts[row + 1]):
+        if similar or remaining <= search.limit:
+            break
+        at, stop = begins[rows.terms[k]], search.lists.stops[rows.terms[k]]
+        while at < stop and not similar:
+            at, count = candidates(search, k, at, row, search.limit, row, scratch)
+            for i in range(count):
+                if similarity(rows, scratch.found[i], scratch) > search.threshold:
+                    similar = True
+                    break
+        remaining = rows.rests[k]
+    release(rows, row, scratch)
+    return similar
+
+
+@compiled
+def mark_similar(
+    search: Search, start: int, stop: int, scratch: Scratch, marks: np.ndarray
+) -> None:
+    """Mark the rows from start to stop that an earlier row of the lists is similar to."""
+    for row in range(start, stop):
+        marks[row] = has_similar(search, row, search.lists.starts, scratch)
+
+
+@compiled
+def mark_or_insert(
+    search: Search,
+    start: int,
+    stop: int,
+    begins: np.ndarray,
+    scratch: Scratch,
+    marks: np.ndarray,
+) -> None:
+    """Compare unmarked rows with the lists from ``begins`` on; add those not marked to them."""
+    for row in range(start, stop):
+        if not marks[row]:
+            marks[row] = has_similar(search, row, begins, scratch)
+            if not marks[row]:
+                insert(search.rows, row, search.limit, search.lists)
+
+
+@compiled
+def find_pairs(
+    search: Search,
+    start: int,
+    stop: int,
+    scratch: Scratch,
+    later: np.ndarray,
+    earlier: np.ndarray,
+    similar: np.ndarray,
+) -> tuple[int, int]:
+    """Write down the similar pairs of the rows from start on, to stop or while there is room.
+
+    Returns:
+        The first row not done, and the number of pairs.
+    """
+    rows = search.rows
+    written = 0
+    for row in range(start, stop):
+        if written + row > len(later):
+            return row, written
+        take(rows, row, scratch)
+        remaining = np.float32(1)
+        for k in range(rows.starts[row], rows.starts[row + 1]):
+            if remaining <= search.limit:
+                break
+            at, end = search.lists.starts[rows.terms[k]], search.lists.stops[rows.terms[k]]
+            while at < end:
+                at, count = candidates(search, k, at, row, search.limit, row, scratch)
+                for i in range(count):
+                    total = similarity(rows, scratch.found[i], scratch)
+                    if total > search.threshold:
+                        later[written] = row
+                        earlier[written] = scratch.found[i]
+                        similar[written] = total
+                        written += 1
+            remaining = rows.rests[k]
+        release(rows, row, scratch)
+    return stop, written
+
+
+@compiled
+def root(parents: np.ndarray, row: int) -> int:
+    """Find the earliest known row of a row's cluster, and shorten the way there."""
+    while parents[row] != row:
+        parents[row] = parents[parents[row]]
+        row = parents[row]
+    return row
+
+
+@compiled
+def unite(parents: np.ndarray, one: int, other: int) -> None:
+    """Join the clusters of two rows."""
+    one, other = root(parents, one), root(parents, other)
+    if one < other:
+        parents[other] = one
+    else:
+        parents[one] = other
+
+
+@compiled
+def unite_all(parents: np.ndarray, others: np.ndarray) -> None:
+    """Join what other parents join too; every parent becomes its cluster's earliest row."""
+    for row in range(len(parents)):
+        unite(parents, row, others[row])
+    for row in range(len(parents)):
+        parents[row] = root(parents, row)
+
+
+@compiled
+def join_clusters(
+    search: Search, start: int, stop: int, scratch: Scratch, parents: np.ndarray
+) -> None:
+    """Join every row from start to stop with the earlier rows that it is similar to.
+
+    Two rows that are joined already are not compared.
+    """
+    rows = search.rows
+    for row in range(start, stop):
+        take(rows, row, scratch)
+        remaining = np.float32(1)
+        for k in range(rows.starts[row], rows.starts[row + 1]):
+            if remaining <= search.limit:
+                break
+            at, end = search.lists.starts[rows.terms[k]], search.lists.stops[rows.terms[k]]
+            while at < end:
+                at, count = candidates(search, k, at, row, search.limit, row, scratch)
+                for i in range(count):
+                    other = scratch.found[i]
+                    apart = root(parents, other) != root(parents, row)
+                    if apart and similarity(rows, other, scratch) > search.threshold:
+                        unite(parents, row, other)
+            remaining = rows.rests[k]
+        release(rows, row, scratch)
+
+
+@compiled
+def find_nearest(
+    search: Search,
+    queries: np.ndarray,
+    start: int,
+    stop: int,
+    tie: float,
+    scratch: Scratch,
+    nearest: np.ndarray,
+    best: np.ndarray,
+) -> None:
+    """Find the most similar row of the lists for the queries from start to stop.
+
+    The limit rises with the best row found. A row no more than ``tie`` away from it is as similar.
+    """
+    rows, slack = search.rows, search.threshold - search.limit
+    for query in range(start, stop):
+        row, found, most = queries[query], np.int64(-1), search.threshold
+        limit = search.limit
+        take(rows, row, scratch)
+        scratch.seen[row] = query
+        remaining = np.float32(1)
+        for k in range(rows.starts[row], rows.starts[row + 1]):
+            if remaining <= limit:
+                break
+            at, end = search.lists.starts[rows.terms[k]], search.lists.stops[rows.terms[k]]
+            while at < end:
+                at, count = candidates(search, k, at, len(scratch.seen), limit, query, scratch)
+                for i in range(count):
+                    other = np.int64(scratch.found[i])
+                    total = similarity(rows, other, scratch)
+                    tied = found >= 0 and abs(total - most) <= tie
+                    if (tied and other < found) or (not tied and total > most):
+                        found, most = other, total
+                        limit = np.float32(most - slack)
+            remaining = rows.rests[k]
+        release(rows, row, scratch)
+        nearest[query] = found
+        best[query] = most if found >= 0 else 0.0
