@@ -13,7 +13,12 @@ from hfpipe.recipe import Prepare
 from hfpipe.rows.identity import ROW_ID
 
 POLICIES = ("kept", "any")
-FORMATS = ("parquet", "csv")
+FORMATS = ("parquet", "csv", "webdataset")
+TASKS = ("classification", "regression")
+CONFLICTS = ("report", "drop", "majority")
+ENGINES = ("local", "ray")
+#: Ways of splitting that look at groups. In the others a group column would be without effect.
+GROUPED = ("group", "stratified_group", "time", "given")
 
 
 @dataclass
@@ -25,6 +30,8 @@ class PrepareOptions(Prepare):
         base: Put before the file names: ``BASE_train.jsonl``.
         target: Dataset repo to push to; None to push nothing.
         public: Make a new repo public; by default it is private.
+        incremental: Add the new rows to what the repo holds.
+        engine: ``local``, ``ray`` or ``ray://ADDRESS``.
         dry_run: Show everything, write nothing.
         quiet: Show no tables and no progress.
     """
@@ -33,6 +40,8 @@ class PrepareOptions(Prepare):
     base: str | None = None
     target: str | None = None
     public: bool = False
+    incremental: bool = False
+    engine: str = "local"
     dry_run: bool = False
     quiet: bool = False
 
@@ -56,26 +65,22 @@ def check_options(options: PrepareOptions) -> None:
     Raises:
         UserError: The first option that is wrong, with what it may be.
     """
-    if not options.text:
-        raise UserError("which column holds the text? Say --text COLUMN")
     if not options.label:
         raise UserError("which column holds the label? Say --label COLUMN")
     if options.label in options.text:
         raise UserError(f"column '{options.label}' is both --text and --label: name two columns")
     if ROW_ID in (options.label, *options.text):
         raise UserError(f"column '{ROW_ID}' holds the rows' ids: rename it to use it otherwise")
+    _one_of("--task", options.task, TASKS)
     _one_of("--policy", options.policy, POLICIES)
+    _one_of("--conflicts", options.conflicts, CONFLICTS)
     _one_of("--format", options.format, FORMATS)
     _one_of("--split", options.split, tuple(SPLITTERS))
-    if options.split == "given" and not options.split_column:
-        raise UserError("--split given needs the column that names the split: --split-column COL")
-    if options.split != "given" and options.split_column:
-        raise UserError(f"--split-column goes with --split given, not with '{options.split}'")
+    _one_of("--engine", options.engine.partition("://")[0], ENGINES)
+    _splits(options)
+    _columns(options)
     _numbers(options)
-    if not (options.out or options.target or options.dry_run):
-        raise UserError("nowhere to write to: give --out DIR, --target NAMESPACE/NAME or --dry-run")
-    if options.out is not None and options.out.exists() and not options.out.is_dir():
-        raise UserError(f"--out {options.out} is a file: give a folder")
+    _places(options)
 
 
 def _one_of(flag: str, value: str, known: tuple[str, ...]) -> None:
@@ -84,6 +89,68 @@ def _one_of(flag: str, value: str, known: tuple[str, ...]) -> None:
         near = nearest(value, known)
         hint = f"{near} ({flag} has {listed})" if "did you mean" in near else f"; there is {listed}"
         raise UserError(f"{flag} {value} does not exist{hint}")
+
+
+def _splits(options: PrepareOptions) -> None:
+    """What goes with which way of splitting."""
+    way = options.split
+    if way == "given" and not (options.split_column or options.splits_file):
+        raise UserError(
+            "--split given needs the column that names the split: --split-column COL, or a file "
+            "that says it for each id: --splits-file splits.json"
+        )
+    if options.split_column and options.splits_file:
+        raise UserError("--split-column and --splits-file both say the splits: give one of them")
+    for flag, value in (
+        ("--split-column", options.split_column),
+        ("--splits-file", options.splits_file),
+    ):
+        if way != "given" and value:
+            raise UserError(f"{flag} goes with --split given, not with '{way}'")
+    if options.splits_file and not options.id_column:
+        raise UserError("--splits-file names rows by their ids: say --id-column COL")
+    if way in ("group", "stratified_group") and not options.group_by:
+        raise UserError(f"--split {way} needs the column that names the group: --group-by COL")
+    if options.group_by and way not in GROUPED:
+        raise UserError(
+            f"--group-by goes with --split group or stratified_group, not with '{way}', which "
+            "puts one group into several splits"
+        )
+    if way == "time" and not options.time_column:
+        raise UserError("--split time needs the column with the time: --time-column COL")
+    if options.gap and way != "time":
+        raise UserError(f"--gap goes with --split time, not with '{way}'")
+    if options.task == "regression" and "stratified" in way:
+        raise UserError(
+            f"--split {way} needs classes, and --task regression has none: use --split random, "
+            "group or time"
+        )
+
+
+def _columns(options: PrepareOptions) -> None:
+    if options.join and not options.join_on:
+        raise UserError(f"--join {options.join} needs the column that both have: --join-on COL")
+    if options.join_on and not options.join:
+        raise UserError("--join-on goes with --join FILE")
+    if options.latest_by and not options.latest_key:
+        raise UserError("--latest-by needs the columns that name one thing: --latest-key COL[,COL]")
+    if options.latest_key and not options.latest_by:
+        raise UserError("--latest-key goes with --latest-by COL, which says what is latest")
+    used = {
+        "--label": [options.label],
+        "--text": options.text,
+        "--group-by": [options.group_by],
+        "--encode": [options.encode.get("column")],
+    }
+    for flag, names in used.items():
+        for name in names:
+            if name and name in options.leakage_columns:
+                raise UserError(
+                    f"column '{name}' is refused by --leakage-columns, and {flag} wants it: a "
+                    "column that gives the label away is no input"
+                )
+            if name and name in options.drop_columns:
+                raise UserError(f"column '{name}' is both in {flag} and in --drop-columns")
 
 
 def _numbers(options: PrepareOptions) -> None:
@@ -103,8 +170,23 @@ def _numbers(options: PrepareOptions) -> None:
         raise UserError(f"--max-bad-rows {options.max_bad_rows:g}: a share from 0 to 1")
     if options.min_count < 0:
         raise UserError(f"--min-count {options.min_count}: a number of rows, 0 or more")
+    if options.cap is not None and options.cap < 1:
+        raise UserError(f"--cap {options.cap}: a number of rows a class, 1 or more")
+    if options.folds == 1 or options.folds < 0:
+        raise UserError(f"--folds {options.folds}: 2 or more, or 0 for none")
+    if options.audit_rows < 100:
+        raise UserError(f"--audit-rows {options.audit_rows}: 100 or more, or --no-audit")
     ratio = options.reduce_majority_to
     if ratio is not None and not (1 <= ratio < math.inf):
         raise UserError(
             f"--reduce-majority-to {ratio:g}: a multiple of the rarest class, 1 or more"
         )
+
+
+def _places(options: PrepareOptions) -> None:
+    if not (options.out or options.target or options.dry_run):
+        raise UserError("nowhere to write to: give --out DIR, --target NAMESPACE/NAME or --dry-run")
+    if options.out is not None and options.out.exists() and not options.out.is_dir():
+        raise UserError(f"--out {options.out} is a file: give a folder")
+    if options.incremental and not options.target:
+        raise UserError("--incremental adds rows to a dataset: name it with --target")

@@ -1,31 +1,36 @@
-"""The story of ``hfpipe prepare``: read, clean, balance, split, write, publish."""
+"""The story of ``hfpipe prepare``: read, clean, balance, split, audit, write, publish."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from data_prep.balancing import rare_rows, resolve_labels, rows_over_cap
-from data_prep.duplicates import exact_duplicates, near_duplicates
+from data_prep import cleaning
+from data_prep.adding import add_to_record, mark_known, whole_manifest
+from data_prep.auditing import audit_rows
+from data_prep.corpus import Corpus, mapped_labels
+from data_prep.deriving import derive_columns
+from data_prep.dividing import Division, divide
+from data_prep.earlier import Earlier, load_earlier
+from data_prep.engines import engine_for
 from data_prep.ledger import Ledger
 from data_prep.options import PrepareOptions, check_options
+from data_prep.planning import row_plan, step_reasons
+from data_prep.progress import Steps
 from data_prep.publishing import publish_repo, write_repo
-from data_prep.reading import Corpus, read_corpus
+from data_prep.reading import Engine, read_corpus
 from data_prep.record import prepare_record
-from data_prep.splitting import SplitRequest, split_rows
 from data_prep.table import print_account
-from data_prep.writing import manifest, settle, split_tables, staging, write_json, write_jsonl
+from data_prep.writing import settle, split_rows_in_order, staging, write_json, write_jsonl
 from hfpipe.errors import UserError
 from hfpipe.hub.endpoint import Endpoint
 from hfpipe.hub.publish import Published, check_writable
 from hfpipe.rows.paths import find_inputs, writable_parent
+from hfpipe.rows.sources import Source
 
 
 @dataclass
@@ -36,11 +41,13 @@ class Prepared:
         record: The content of ``prepare.json``.
         files: Files written to ``--out``.
         published: The commit; None if nothing was pushed.
+        seconds: How long each step took.
     """
 
     record: dict[str, Any]
     files: list[Path] = field(default_factory=list)
     published: Published | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
 
 
 def prepare(
@@ -52,9 +59,10 @@ def prepare(
     """Turn raw rows into train, validation and test splits.
 
     Args:
-        inputs: JSONL, CSV, TSV or Parquet files.
+        inputs: Files, folders, globs or URLs of JSONL, CSV, TSV, Parquet or WebDataset shards.
         options: What to do with the rows, and where to put them.
-        endpoint: The Hub to push to; needed where ``options.target`` is set and it is no dry run.
+        endpoint: The Hub to push to, and to fetch from; needed where ``options.target`` is set
+            and it is no dry run, for ``hf://`` inputs and for models to encode with.
         console: Where the account and the progress go.
 
     Returns:
@@ -65,30 +73,102 @@ def prepare(
         RunError: Writing or pushing failed. Nothing was written or pushed.
     """
     check_options(options)
-    find_inputs(inputs)
+    sources = find_inputs(list(inputs), endpoint)
     repo_id = _checked_target(options, endpoint)
-    corpus = _read(inputs, options, console)
-    ledger = Ledger(corpus.row_ids, corpus.bad_ids)
-    _drop_empty(corpus, ledger)
-    unwanted = resolve_labels(options.drop_labels, _labels(corpus, ledger.kept()))
-    options = replace(options, text=corpus.text_names, drop_labels=unwanted)
-    _drop_labels(corpus, ledger, options)
+    earlier = _earlier(options, endpoint, repo_id)
+    steps = Steps(console, lively=not options.quiet and console.is_terminal)
+    with staging(None if options.dry_run else options.out) as stage:
+        with engine_for(options.engine, stage) as engine:
+            work = _Work(options, sources, earlier, engine, endpoint, stage, steps)
+            prepared = _prepared(work, console)
+            if not options.dry_run:
+                _write(work, prepared, repo_id)
+    prepared.seconds = steps.seconds
+    return prepared
+
+
+@dataclass
+class _Work:
+    """What all steps of one run look at."""
+
+    options: PrepareOptions
+    sources: list[Source]
+    earlier: Earlier | None
+    engine: Engine
+    endpoint: Endpoint | None
+    stage: Path
+    steps: Steps
+    corpus: Corpus = field(init=False)
+    ledger: Ledger = field(init=False)
+    division: Division = field(init=False)
+
+
+def _prepared(work: _Work, console: Console) -> Prepared:
+    """All steps up to the audit: nothing is written but to the staging folder."""
+    conflicts = _read_and_clean(work)
+    with work.steps.timed("derive", len(work.ledger.kept())) as advance:
+        made = derive_columns(
+            work.corpus,
+            work.ledger,
+            work.options,
+            work.endpoint,
+            work.stage / "derived",
+            advance,
+        )
+    with work.steps.timed("split"):
+        cleaning.check_classes(work.corpus, work.ledger)
+        work.division = divide(work.corpus, work.ledger, work.options)
+    work.ledger.check(kept=len(work.division.kept))
+    record = prepare_record(work.corpus, work.options, work.ledger, work.division)
+    record |= {"conflicts": conflicts, **made}
+    if work.earlier is not None:
+        record = add_to_record(record, work.earlier, work.ledger)
+    if work.options.audit:
+        with work.steps.timed("audit", len(work.division.kept)) as advance:
+            record["audit"] = audit_rows(work.corpus, work.division, work.options, advance)
+    if not work.options.quiet:
+        print_account(console, record, work.corpus.bad, work.ledger.words)
+        if work.options.audit:
+            from data_prep.audit import print_audit
+
+            print_audit(console, record["audit"])
+    return Prepared(record)
+
+
+def _read_and_clean(work: _Work) -> dict[str, Any]:
+    """Read, clean and balance; gives what was found of conflicting labels."""
+    options, steps = work.options, work.steps
+    plan = row_plan(options, work.endpoint)
+    size = sum(source.size or 0 for source in work.sources)
+    with steps.timed("read", size, in_bytes=True) as advance:
+        work.corpus, plan = read_corpus(
+            work.sources, options, plan, work.engine, work.earlier, advance
+        )
+    corpus = work.corpus
+    if options.map_labels and corpus.targets is None:
+        fixed = corpus.pinned >= 0 if corpus.pinned is not None else None
+        corpus.labels, corpus.label_names = mapped_labels(
+            corpus.labels, corpus.label_names, options.map_labels, fixed
+        )
+    if work.earlier is not None:
+        mark_known(corpus, work.earlier)
+    work.ledger = ledger = cleaning.open_ledger(corpus, step_reasons(plan))
+    with steps.timed("filter"):
+        cleaning.drop_stale(corpus, ledger, options)
+        unwanted = cleaning.drop_labels(corpus, ledger, options)
+        work.options = options = replace(options, text=list(plan.text), drop_labels=unwanted)
+        conflicts = cleaning.drop_conflicts(corpus, ledger, options)
     if options.clean:
-        _drop_duplicates(corpus, ledger, options, console)
-    _balance(corpus, ledger, options)
-    splits = _split(corpus, ledger, options)
-    ledger.check(kept=len(splits))
-    record = prepare_record(corpus, options, ledger, splits)
-    if not options.quiet:
-        print_account(console, record, corpus.bad)
-    if options.dry_run:
-        return Prepared(record)
-    return _write(corpus, ledger, splits, record, options, endpoint, repo_id)
+        with steps.timed("duplicates", len(ledger.kept())) as advance:
+            cleaning.drop_duplicates(corpus, ledger, options, work.engine, advance)
+    with steps.timed("balance"):
+        cleaning.balance(corpus, ledger, options)
+    return conflicts
 
 
 def _checked_target(options: PrepareOptions, endpoint: Endpoint | None) -> str | None:
     """Find out now, not after the work, whether the result can be put where it shall go."""
-    if options.dry_run:
+    if options.dry_run and not options.incremental:
         return options.target
     if options.out is not None:
         writable_parent(options.out)
@@ -99,138 +179,54 @@ def _checked_target(options: PrepareOptions, endpoint: Endpoint | None) -> str |
     return check_writable(endpoint, endpoint.repo_id(options.target), "dataset")
 
 
-def _read(inputs: Sequence[str | Path], options: PrepareOptions, console: Console) -> Corpus:
-    with console.status("reading") if _lively(options, console) else _silence():
-        return read_corpus(inputs, options)
+def _earlier(
+    options: PrepareOptions, endpoint: Endpoint | None, repo_id: str | None
+) -> Earlier | None:
+    if not options.incremental or endpoint is None or repo_id is None:
+        return None
+    return load_earlier(endpoint, repo_id, options)
 
 
-def _drop_empty(corpus: Corpus, ledger: Ledger) -> None:
-    no_text = np.array([not text.strip() for text in corpus.texts], dtype=bool)
-    no_label = np.array([not (label or "").strip() for label in corpus.labels], dtype=bool)
-    ledger.drop(np.flatnonzero(no_text), "empty_text")
-    ledger.drop(np.flatnonzero(no_label & ~no_text), "empty_label")
-    if not len(ledger.kept()):
-        raise UserError(
-            f"no row has both a text in {_quoted(corpus.text_names)} and a label: "
-            f"{int(no_text.sum())} of {len(no_text)} rows have no text, "
-            f"{int(no_label.sum())} have no label; check --text and --label"
-        )
-
-
-def _drop_labels(corpus: Corpus, ledger: Ledger, options: PrepareOptions) -> None:
-    kept = ledger.kept()
-    unwanted = set(options.drop_labels)
-    marks = np.array([label in unwanted for label in _labels(corpus, kept)], dtype=bool)
-    ledger.drop(kept[marks], "dropped_label")
-    _check_classes(corpus, ledger, options)
-
-
-def _drop_duplicates(
-    corpus: Corpus, ledger: Ledger, options: PrepareOptions, console: Console
-) -> None:
-    kept = ledger.kept()
-    ledger.drop(kept[exact_duplicates([corpus.texts[i] for i in kept])], "exact_duplicate")
-    kept = ledger.kept()
-    texts = [corpus.texts[i] for i in kept]
-    with _progress(options, console, "near-duplicates", len(texts)) as advance:
-        marks = near_duplicates(texts, options.threshold, options.policy, advance)
-    ledger.drop(kept[marks], "near_duplicate")
-
-
-def _balance(corpus: Corpus, ledger: Ledger, options: PrepareOptions) -> None:
-    kept = ledger.kept()
-    ledger.drop(kept[rare_rows(_labels(corpus, kept), options.min_count)], "rare_label")
-    _check_classes(corpus, ledger, options)
-    if options.reduce_majority_to is not None:
-        kept = ledger.kept()
-        row_ids = [corpus.row_ids[i] for i in kept]
-        over = rows_over_cap(
-            _labels(corpus, kept), row_ids, options.reduce_majority_to, options.seed
-        )
-        ledger.drop(kept[over], "majority_cap")
-
-
-def _check_classes(corpus: Corpus, ledger: Ledger, options: PrepareOptions) -> None:
-    classes = sorted(set(_labels(corpus, ledger.kept())))
-    if len(classes) > 1:
-        return
-    reasons = ", ".join(f"{count} {reason}" for reason, count in ledger.dropped().items())
-    after = f" (dropped: {reasons})" if reasons else ""
-    if not classes:
-        raise UserError(
-            f"no rows are left of {ledger.rows_in}{after}: check --drop-labels and --min-count"
-        )
-    raise UserError(
-        f"column '{options.label}' has one class only, '{classes[0]}'{after}: a classifier needs "
-        "two or more; check --label, --drop-labels and --min-count"
-    )
-
-
-def _split(corpus: Corpus, ledger: Ledger, options: PrepareOptions) -> np.ndarray:
-    kept = ledger.kept()
-    request = SplitRequest(
-        row_ids=[corpus.row_ids[i] for i in kept],
-        labels=_labels(corpus, kept),
-        sizes=options.sizes,
-        seed=options.seed,
-        given=None if corpus.given is None else [corpus.given[i] for i in kept],
-    )
-    return split_rows(options.split, request)
-
-
-def _write(
-    corpus: Corpus,
-    ledger: Ledger,
-    splits: np.ndarray,
-    record: dict[str, Any],
-    options: PrepareOptions,
-    endpoint: Endpoint | None,
-    repo_id: str | None,
-) -> Prepared:
+def _write(work: _Work, prepared: Prepared, repo_id: str | None) -> None:
     """Write everything beside its place, push, and only then put the files in their place."""
-    tables = split_tables(corpus.table, ledger, splits)
-    prepared = Prepared(record)
-    with staging(options.out) as stage:
-        local, repo = stage / "out", stage / "repo"
-        local.mkdir()
-        repo.mkdir()
-        prefix = f"{options.base}_" if options.base else ""
+    options, record = work.options, prepared.record
+    local, repo = work.stage / "out", work.stage / "repo"
+    local.mkdir()
+    repo.mkdir()
+    passes = (options.out is not None) + (repo_id is not None)
+    with work.steps.timed("write", passes * len(work.division.kept)) as advance:
+        splits = split_rows_in_order(work.corpus, work.division, advance)
         if options.out is not None:
-            for split, table in tables.items():
-                write_jsonl(table, local / f"{prefix}{split}.jsonl")
-            write_json(record, local / f"{prefix}prepare.json")
-        if repo_id is not None and endpoint is not None:
-            rows = manifest(ledger, splits)
-            write_repo(repo, repo_id, tables, rows, record, options.format)
-            prepared.published = publish_repo(endpoint, repo_id, repo, record, options)
-        if options.out is not None:
-            prepared.files = settle(local, options.out)
-    return prepared
+            _write_local(local, options, splits, record)
+        if repo_id is not None:
+            rows = whole_manifest(work.corpus, work.ledger, work.division, work.earlier)
+            size = sum(source.size or 0 for source in work.sources)
+            row_bytes = size / max(1, work.corpus.spool.rows)
+            write_repo(repo, repo_id, splits, rows, record, options.format, row_bytes)
+    if repo_id is not None and work.endpoint is not None:
+        with work.steps.timed("push"):
+            prepared.published = _publish(work, repo_id, repo, record)
+    if options.out is not None:
+        prepared.files = settle(local, options.out)
 
 
-def _labels(corpus: Corpus, positions: np.ndarray) -> list[str]:
-    return [corpus.labels[i] or "" for i in positions]
+def _publish(work: _Work, repo_id: str, repo: Path, record: dict[str, Any]) -> Published:
+    assert work.endpoint is not None
+    if work.earlier is not None and not record["added"]["rows"]:
+        url = f"{work.endpoint.url}/datasets/{repo_id}"
+        return Published(repo_id, "dataset", work.earlier.revision, url, changed=False)
+    return publish_repo(work.endpoint, repo_id, repo, record, work.options)
 
 
-def _quoted(names: Sequence[str]) -> str:
-    return ", ".join(f"'{name}'" for name in names)
+def _write_local(
+    folder: Path, options: PrepareOptions, splits: dict[str, Any], record: dict[str, Any]
+) -> None:
+    prefix = f"{options.base}_" if options.base else ""
+    for split, portions in splits.items():
+        write_jsonl(portions(), folder / f"{prefix}{split}.jsonl")
+    write_json(record, folder / f"{prefix}prepare.json")
+    if record.get("audit"):
+        from data_prep.audit import audit_page
 
-
-def _lively(options: PrepareOptions, console: Console) -> bool:
-    return not options.quiet and console.is_terminal
-
-
-@contextmanager
-def _silence() -> Iterator[None]:
-    yield
-
-
-@contextmanager
-def _progress(
-    options: PrepareOptions, console: Console, what: str, total: int
-) -> Iterator[Callable[[int], None]]:
-    """A progress bar on a terminal; nothing elsewhere."""
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not _lively(options, console)) as bar:
-        task = bar.add_task(what, total=total)
-        yield lambda done: bar.advance(task, done)
+        page = audit_page(record["audit"], record)
+        (folder / f"{prefix}audit.html").write_text(page, encoding="utf-8")

@@ -1,183 +1,280 @@
-"""Read all inputs into one corpus: a table, the texts, the labels and the row ids."""
+"""Read all inputs, chunk by chunk, into one corpus: rows to disk, facts to memory."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+from operator import attrgetter
+from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
 import pyarrow as pa
 
+from data_prep.corpus import Corpus, LabelCodes, checked_ids, numbered
 from data_prep.options import PrepareOptions
-from hfpipe.errors import UserError, nearest
-from hfpipe.hub.provenance import sha256
-from hfpipe.rows.columns import stack, text_column
-from hfpipe.rows.identity import ROW_ID, check_ids, number_repeats
-from hfpipe.rows.paths import find_inputs
-from hfpipe.rows.reading import read_file
+from data_prep.rowwise import RowPlan, WorkedRows, flat_name, has_column, work_rows
+from data_prep.spool import Batches, Spool
+from data_prep.terms import TermCounter
+from data_prep.wanted import check_columns
+from hfpipe.errors import UserError
+from hfpipe.rows.columns import column_paths
+from hfpipe.rows.identity import ROW_ID
+from hfpipe.rows.reading import read_chunks
 from hfpipe.rows.records import BadRow, FileRows
-from hfpipe.rows.values import whole_numbers
+from hfpipe.rows.sources import Source
+
+if TYPE_CHECKING:
+    from data_prep.earlier import Earlier
+
+#: Bad lines kept with their reason; of the others only the id is kept.
+LISTED = 100
+
+
+class Engine(Protocol):
+    """Where the work on the rows is done: in this process, or on a cluster."""
+
+    batches: Batches
+
+    def worked(
+        self,
+        sources: Sequence[Source],
+        plans: Sequence[RowPlan],
+        advance: Callable[[int], None],
+    ) -> Iterator[Worked]:
+        """Read and work all chunks, in the order of the input; the rows go to ``batches``."""
+
+    def near_duplicates(
+        self,
+        corpus: Corpus,
+        kept: np.ndarray,
+        options: PrepareOptions,
+        advance: Callable[[int], None],
+    ) -> np.ndarray:
+        """Mark the near-duplicates among the rows at ``kept``."""
 
 
 @dataclass
-class Corpus:
-    """All rows.
+class Worked:
+    """What a chunk tells about itself; its rows lie in the engine's batches.
 
     Attributes:
-        table: ``row_id``, then the user's columns; text, label and id columns are strings.
-        row_ids: One id a row.
-        texts: The text columns of a row, joined by line breaks.
-        labels: Labels as text; None where there is none.
-        given: The split that each row names; None without ``--split-column``.
-        text_names: The text columns.
-        bad: Lines that are not rows.
-        bad_ids: Their ids.
-        inputs: File name, hash and number of rows of each input.
+        source: Place of the input among the inputs.
+        columns: Names of the columns as read, joined ones included.
+        rows: The facts. ``table`` has no rows any more.
+        bad: Lines of the chunk that are no rows.
     """
 
-    table: pa.Table
-    row_ids: list[str]
-    texts: list[str]
-    labels: list[str | None]
-    given: list[str | None] | None
-    text_names: list[str]
+    source: int
+    columns: list[str]
+    rows: WorkedRows
     bad: list[BadRow]
-    bad_ids: list[str]
-    inputs: list[dict[str, Any]]
+    bad_digests: list[str]
+
+
+@dataclass
+class _Gathered:
+    """Facts of the chunks so far."""
+
+    labels: LabelCodes = field(default_factory=LabelCodes)
+    ids: list[pa.Array] = field(default_factory=list)
+    reasons: list[np.ndarray] = field(default_factory=list)
+    keys: list[np.ndarray] = field(default_factory=list)
+    lengths: list[np.ndarray] = field(default_factory=list)
+    targets: list[np.ndarray] = field(default_factory=list)
+    notes: dict[str, list[pa.Array]] = field(default_factory=dict)
+    bad: list[BadRow] = field(default_factory=list)
+    bad_digests: list[str] = field(default_factory=list)
+    rewritten: Counter[str] = field(default_factory=Counter)
 
 
 def read_corpus(
-    inputs: Sequence[str | Path],
+    sources: Sequence[Source],
     options: PrepareOptions,
+    plan: RowPlan,
+    engine: Engine,
+    earlier: Earlier | None = None,
     advance: Callable[[int], None] = lambda size: None,
-) -> Corpus:
+) -> tuple[Corpus, RowPlan]:
     """Read every input.
 
     Args:
-        inputs: Files.
-        options: Which columns are text, label, id and split; how many bad lines may be dropped.
+        sources: The inputs.
+        options: What was asked for; says how many bad lines may be dropped.
+        plan: What to do with each row.
+        engine: Does it.
+        earlier: The version of the dataset that the rows are added to; its rows come first.
         advance: Told how many bytes have been read.
+
+    Returns:
+        The rows, and the plan as it was settled by the first of them.
 
     Raises:
         UserError: A file is missing or damaged, has too many bad lines or lacks a column; two
             rows have one id; there are no rows.
     """
-    paths = find_inputs(inputs)
-    scalars = _scalar_names(options)
-    files = [_read(path, scalars, advance) for path in paths]
-    bad = [row for file in files for row in file.bad]
-    _limit_bad_rows(files, bad, options.max_bad_rows)
-    files_with_rows = [file for file in files if file.table.num_rows]
-    if not files_with_rows:
-        named = ", ".join(str(path) for path in paths)
+    plan = settled_plan(sources, plan)
+    old = earlier.sources if earlier is not None else []
+    plans = [*(earlier.plan(plan) for _ in old if earlier is not None), *(plan for _ in sources)]
+    everything = [*old, *sources]
+    gathered = _Gathered()
+    counter = TermCounter()
+    columns: list[set[str]] = [set() for _ in everything]
+    counts = [0] * len(everything)
+    for index, chunks in groupby(
+        engine.worked(everything, plans, advance), key=attrgetter("source")
+    ):
+        for chunk in chunks:
+            columns[index].update(chunk.columns)
+            counts[index] += len(chunk.rows.reasons) + len(chunk.bad_digests)
+            _gather(gathered, chunk, plan)
+            counter.add(chunk.rows.texts)
+        gathered.labels.end_file()
+    first = len(old)
+    _limit_bad_rows(gathered, sum(counts[first:]), options.max_bad_rows)
+    check_columns(sources, columns[first:], counts[first:], plan, options)
+    corpus = _corpus(gathered, counter, plan, engine.batches, sum(counts[:first]))
+    corpus.inputs = [
+        {"file": os.path.basename(source.path), "sha256": source.sha256, "rows": rows}
+        for source, rows in zip(sources, counts[first:], strict=True)
+    ]
+    if earlier is not None:
+        corpus.pinned = earlier.pinned(counts[:first], len(corpus.row_ids))
+    return corpus, plan
+
+
+def settled_plan(sources: Sequence[Source], plan: RowPlan) -> RowPlan:
+    """Settle what only the first rows tell: names with commas, and whether ids come along."""
+    first = next((chunk for chunk in map(_first_chunk, sources) if chunk.table.num_rows), None)
+    if first is None:
+        named = ", ".join(source.name for source in sources)
         raise UserError(f"no rows in {named}: give a file with at least one row a class and split")
-    text_names = _columns_named(files_with_rows, options.text)
-    id_column = options.id_column
-    if id_column is None and all(ROW_ID in file.table.column_names for file in files_with_rows):
-        id_column = ROW_ID  # made by an earlier run
-    _check_row_id(files_with_rows, id_column)
-    row_ids = _row_ids(files_with_rows, id_column)
-    given = _strings(files_with_rows, options.split_column, "--split-column")
-    table = stack([_with_strings(file, text_names, options.label) for file in files_with_rows])
-    table = _row_id_first(table, row_ids)
-    return Corpus(
-        table=table,
-        row_ids=row_ids,
-        texts=_joined(table, text_names),
-        labels=table.column(options.label).to_pylist(),
-        given=given,
-        text_names=text_names,
-        bad=bad,
-        bad_ids=number_repeats([f"bad-{row.digest}" for row in bad]),
-        inputs=[
-            {
-                "file": path.name,
-                "sha256": sha256(path),
-                "rows": file.table.num_rows + len(file.bad),
-            }
-            for path, file in zip(paths, files, strict=True)
-        ],
-    )
+    table = first.table
+    if plan.joiner is not None and has_column(table, plan.joiner.key):
+        table, _ = plan.joiner.join(table)
+    names: list[str] = []
+    for name in plan.text:
+        names += [name] if has_column(table, name) else [part.strip() for part in name.split(",")]
+    ids = plan.ids or (ROW_ID if ROW_ID in table.column_names else None)
+    return replace(plan, text=list(dict.fromkeys(name for name in names if name)), ids=ids)
 
 
-def _scalar_names(options: PrepareOptions) -> list[str]:
-    more = (options.label, options.id_column, options.split_column)
-    return [*options.text, *(name for name in more if name)]
+def _first_chunk(source: Source) -> FileRows:
+    chunks = read_chunks(source, (), chunk_rows=100)
+    found = next(chunks, None)
+    return found if found is not None else FileRows(source.name, pa.table({}), [])
 
 
-def _read(path: Path, scalars: Sequence[str], advance: Callable[[int], None]) -> FileRows:
-    texts = [*scalars, *(part for name in scalars for part in name.split(","))]
-    return read_file(path, texts, advance)
+def _gather(into: _Gathered, chunk: Worked, plan: RowPlan) -> None:
+    rows = chunk.rows
+    into.ids.append(rows.ids)
+    into.reasons.append(rows.reasons)
+    into.keys.append(rows.keys)
+    into.lengths.append(rows.lengths)
+    if rows.labels is not None and plan.regression:
+        into.targets.append(rows.labels.to_numpy(zero_copy_only=False))
+    elif rows.labels is not None:
+        into.labels.add(rows.labels)
+    for use, values in rows.notes.items():
+        into.notes.setdefault(use, []).append(values)
+    into.rewritten.update(rows.rewritten)
+    into.bad += chunk.bad[: LISTED - len(into.bad)]
+    into.bad_digests += chunk.bad_digests
 
 
-def _limit_bad_rows(files: Sequence[FileRows], bad: Sequence[BadRow], limit: float) -> None:
-    rows = len(bad) + sum(file.table.num_rows for file in files)
-    if bad and len(bad) > limit * rows:
-        first = bad[0]
+def _limit_bad_rows(gathered: _Gathered, rows: int, limit: float) -> None:
+    bad = len(gathered.bad_digests)
+    if bad and bad > limit * rows:
+        first = gathered.bad[0]
         raise UserError(
-            f"{first.file}: line {first.line}: {first.reason}; {len(bad)} of {rows} rows are "
+            f"{first}; {bad} of {rows} rows are "
             f"malformed, more than --max-bad-rows {limit:g}: mend them, or allow a larger share"
         )
 
 
-def _columns_named(files: Sequence[FileRows], wanted: Sequence[str]) -> list[str]:
-    """Names as given, or, where no column is called that, split at their commas."""
-    known = {name for file in files for name in file.table.column_names}
-    names: list[str] = []
-    for name in wanted:
-        names += [name] if name in known else [part.strip() for part in name.split(",")]
-    return list(dict.fromkeys(name for name in names if name))
+def _corpus(
+    gathered: _Gathered,
+    counter: TermCounter,
+    plan: RowPlan,
+    batches: Batches,
+    old: int,
+) -> Corpus:
+    """Put the facts together; the first ``old`` rows have had their ids before."""
+    ids = pa.chunked_array(gathered.ids, pa.string())
+    fresh = checked_ids(ids[old:], plan.ids) if plan.ids else numbered(ids[old:])
+    codes, names = gathered.labels.settled()
+    rows = len(ids)
+    bad_ids = pa.chunked_array([pa.array([f"bad-{d}" for d in gathered.bad_digests], pa.string())])
+    return Corpus(
+        spool=Spool(batches),
+        row_ids=pa.chunked_array([*ids[:old].chunks, *fresh.chunks], pa.string()),
+        reasons=np.concatenate(gathered.reasons),
+        keys=np.concatenate(gathered.keys),
+        lengths=np.concatenate(gathered.lengths),
+        labels=codes if len(codes) else np.full(rows, -1, dtype=np.int32),
+        label_names=names,
+        targets=np.concatenate(gathered.targets) if gathered.targets else None,
+        notes={use: _stacked(parts) for use, parts in gathered.notes.items()},
+        counter=counter,
+        text=[flat_name(name) for name in plan.text],
+        label=flat_name(plan.label) if plan.label else None,
+        bad=gathered.bad,
+        bad_ids=numbered(bad_ids).to_pylist(),
+        rewritten=gathered.rewritten,
+    )
 
 
-def _with_strings(file: FileRows, text_names: Sequence[str], label: str | None) -> pa.Table:
-    """A file's table with its text and label columns as strings."""
-    table = file.table
-    for name in [*text_names, *([label] if label else [])]:
-        flag = "--label" if name == label else "--text"
-        values = _file_strings(file, name, flag, whole=name == label)
-        place = table.column_names.index(name)
-        table = table.set_column(place, name, pa.array(values, pa.string()))
-    return table
+def _stacked(parts: Sequence[pa.Array]) -> pa.ChunkedArray:
+    kinds = {part.type for part in parts}
+    if len(kinds) == 1:
+        return pa.chunked_array(list(parts))
+    return pa.chunked_array([part.cast(pa.string()) for part in parts])
 
 
-def _strings(files: Sequence[FileRows], name: str | None, flag: str) -> list[str | None] | None:
-    if name is None:
-        return None
-    return [value for file in files for value in _file_strings(file, name, flag, whole=True)]
+class LocalEngine:
+    """Everything in this process, one chunk at a time."""
+
+    def __init__(self, batches: Batches) -> None:
+        """Keep the rows in ``batches``."""
+        self.batches = batches
+
+    def worked(
+        self,
+        sources: Sequence[Source],
+        plans: Sequence[RowPlan],
+        advance: Callable[[int], None],
+    ) -> Iterator[Worked]:
+        """See :class:`Engine`."""
+        for index, (source, plan) in enumerate(zip(sources, plans, strict=True)):
+            for chunk in read_chunks(source, plan.scalars, advance=advance):
+                worked, table = worked_chunk(index, chunk, plan)
+                self.batches.append(table)
+                yield worked
+
+    def near_duplicates(
+        self,
+        corpus: Corpus,
+        kept: np.ndarray,
+        options: PrepareOptions,
+        advance: Callable[[int], None],
+    ) -> np.ndarray:
+        """See :class:`Engine`."""
+        from data_prep.duplicates import near_duplicates
+        from data_prep.terms import tfidf
+
+        rows = tfidf(corpus.counter.counts(), kept)
+        always = corpus.pinned[kept] >= 0 if corpus.pinned is not None else None
+        if always is None:
+            return near_duplicates(rows, options.threshold, options.policy, advance)
+        return near_duplicates(rows, options.threshold, options.policy, advance, always)
 
 
-def _file_strings(file: FileRows, name: str, flag: str, *, whole: bool) -> list[str | None]:
-    names = file.table.column_names
-    if name not in names:
-        raise UserError(f"{file.file}: no column '{name}' ({flag}){nearest(name, names)}")
-    values = text_column(file.table, name, file.file)
-    return whole_numbers(values) if whole else values
-
-
-def _row_ids(files: Sequence[FileRows], id_column: str | None) -> list[str]:
-    ids = _strings(files, id_column, "--id-column")
-    if ids is not None and id_column is not None:
-        return check_ids(ids, id_column)
-    return number_repeats([digest for file in files for digest in file.digests])
-
-
-def _check_row_id(files: Sequence[FileRows], id_column: str | None) -> None:
-    """Refuse to write our ids over a column of the user's."""
-    for file in files:
-        if id_column != ROW_ID and ROW_ID in file.table.column_names:
-            raise UserError(
-                f"{file.file}: has a column '{ROW_ID}', which hfpipe would replace: give it in "
-                f"every input (or --id-column {ROW_ID}), or rename it"
-            )
-
-
-def _row_id_first(table: pa.Table, row_ids: list[str]) -> pa.Table:
-    if ROW_ID in table.column_names:
-        table = table.drop_columns([ROW_ID])
-    return table.add_column(0, ROW_ID, pa.array(row_ids, pa.string()))
-
-
-def _joined(table: pa.Table, names: Sequence[str]) -> list[str]:
-    columns = [table.column(name).to_pylist() for name in names]
-    return ["\n".join(part for part in parts if part) for parts in zip(*columns, strict=True)]
+def worked_chunk(source: int, chunk: FileRows, plan: RowPlan) -> tuple[Worked, pa.Table]:
+    """Work one chunk: what it tells about itself, and its rows."""
+    rows = work_rows(chunk, plan)
+    joined = plan.joiner.columns.column_names if plan.joiner is not None else []
+    names = [*column_paths(chunk.table.schema), *joined]
+    table, rows.table = rows.table, rows.table.slice(0, 0)
+    return Worked(source, names, rows, chunk.bad, chunk.bad_digests), table

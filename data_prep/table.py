@@ -2,46 +2,61 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from data_prep.ledger import REASONS
 from data_prep.splitting import SPLITS
 from hfpipe.rows.records import BadRow
 
 #: Bad lines and classes printed one by one; the rest is counted.
 SHOWN_LINES = 10
 SHOWN_CLASSES = 60
+SHOWN_CONFLICTS = 3
 
 
-def print_account(console: Console, record: dict[str, Any], bad: list[BadRow]) -> None:
+def print_account(
+    console: Console, record: dict[str, Any], bad: Sequence[BadRow], words: Mapping[str, str]
+) -> None:
     """Print what became of the rows.
 
     Args:
         console: Where to.
         record: The content of ``prepare.json``.
         bad: Lines that were dropped because they are not rows.
+        words: Every reason for dropping a row, in words.
     """
+    counts = record["counts"]
     for row in bad[:SHOWN_LINES]:
         console.print(f"dropped {row.file}: line {row.line}: {row.reason}", markup=False)
-    if len(bad) > SHOWN_LINES:
-        console.print(f"dropped {len(bad) - SHOWN_LINES:,} more malformed rows")
-    console.print(rows_table(record["counts"]))
-    console.print(classes_table(record["counts"]["per_class"]))
+    more = counts["dropped"].get("malformed", 0) - SHOWN_LINES
+    if more > 0:
+        console.print(f"dropped {more:,} more malformed rows")
+    console.print(rows_table(counts, words))
+    if counts["per_class"]:
+        console.print(classes_table(counts["per_class"]))
+    _print_conflicts(console, record.get("conflicts") or {})
+    if record["clusters_kept_together"]:
+        clusters = record["clusters_kept_together"]
+        console.print(f"{clusters:,} clusters of near-duplicates, each kept in one split")
 
 
-def rows_table(counts: dict[str, Any]) -> Table:
+def rows_table(counts: dict[str, Any], words: Mapping[str, str]) -> Table:
     """Rows in, dropped by reason, kept, and in each split."""
     table = Table(title="Rows", title_justify="left")
     table.add_column("rows")
     table.add_column("count", justify="right")
     table.add_column("share", justify="right")
-    table.add_row("in", f"{counts['in']:,}", "", end_section=not counts["dropped"])
-    for reason, count in counts["dropped"].items():
-        said = f"dropped: {reason} ({REASONS[reason]})"
+    rewritten = counts.get("rewritten") or {}
+    dropped = counts["dropped"]
+    table.add_row("in", f"{counts['in']:,}", "", end_section=not (dropped or rewritten))
+    for step, count in rewritten.items():
+        table.add_row(f"changed: {step}", f"{count:,}", _share(count, counts["in"]))
+    for reason, count in dropped.items():
+        said = f"dropped: {reason} ({words[reason]})"
         table.add_row(said, f"{count:,}", _share(count, counts["in"]))
     table.add_section()
     table.add_row(
@@ -50,6 +65,8 @@ def rows_table(counts: dict[str, Any]) -> Table:
     for split in SPLITS:
         rows = counts["splits"][split]
         table.add_row(split, f"{rows:,}", _share(rows, counts["kept"]))
+    for fold, rows in enumerate(counts.get("folds") or []):
+        table.add_row(f"fold {fold}", f"{rows:,}", _share(rows, counts["kept"]))
     return table
 
 
@@ -68,6 +85,23 @@ def classes_table(per_class: dict[str, dict[str, int]]) -> Table:
         sums = (sum(counts[column] for counts in rest) for column in columns)
         table.add_row(f"({len(rest)} more classes)", *(f"{rows:,}" for rows in sums))
     return table
+
+
+def _print_conflicts(console: Console, conflicts: dict[str, Any]) -> None:
+    if not conflicts.get("texts"):
+        return
+    treated = {
+        "report": "the first row of each stays; see --conflicts",
+        "drop": "all of them were dropped",
+        "majority": "the most frequent label of each was kept",
+    }
+    console.print(
+        f"{conflicts['texts']:,} texts stand with several labels ({conflicts['rows']:,} rows): "
+        f"{treated[conflicts['policy']]}"
+    )
+    for example in conflicts["examples"][:SHOWN_CONFLICTS]:
+        labels = ", ".join(f"{label} ({count})" for label, count in example["labels"].items())
+        console.print(f"  {labels}: {example['text'][:100]!r}", markup=False)
 
 
 def _share(part: int, whole: int) -> str:

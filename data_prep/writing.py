@@ -1,4 +1,4 @@
-"""The files: JSONL for the folder, Parquet or CSV for the repo, the split manifest."""
+"""The files: JSONL for the folder; Parquet, CSV or WebDataset shards for the repo; the manifest."""
 
 from __future__ import annotations
 
@@ -7,15 +7,19 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from data_prep.corpus import Corpus
+from data_prep.dividing import Division
 from data_prep.ledger import Ledger
 from data_prep.splitting import SPLITS
 from hfpipe.errors import RunError
@@ -23,53 +27,87 @@ from hfpipe.rows.paths import writable_parent
 from hfpipe.rows.values import json_text, plain, text_of
 
 MANIFEST = "split_manifest.parquet"
+#: Rows fetched from the spool and written at a time: bounds the memory of writing.
+PORTION = 20_000
+#: Bytes of rows, as they lie on disk, after which a split gets a further Parquet file.
+FILE_BYTES = 1 << 30
 
 
-def split_tables(table: pa.Table, ledger: Ledger, splits: np.ndarray) -> dict[str, pa.Table]:
-    """The kept rows of each split, in the order of their row ids, all with one schema."""
-    kept = ledger.kept()
-    order = np.argsort(np.array([ledger.row_ids[i] for i in kept], dtype=object), kind="stable")
-    return {
-        split: table.take(pa.array(kept[order][splits[order] == split])).combine_chunks()
-        for split in SPLITS
-    }
+def split_rows_in_order(
+    corpus: Corpus, division: Division, advance: Callable[[int], None] = lambda rows: None
+) -> dict[str, Callable[[], Iterator[pa.Table]]]:
+    """Each split as a function that gives its rows, in the order of their ids, in portions.
+
+    So that the same rows give the same files, whatever order they came in.
+    """
+    ids = corpus.row_ids.take(pa.array(division.kept))
+    order = pc.sort_indices(ids).to_numpy()
+
+    def portions(code: int) -> Iterator[pa.Table]:
+        places = order[division.splits[order] == code]
+        for start in range(0, len(places), PORTION):
+            chosen = places[start : start + PORTION]
+            table = corpus.take(division.kept[chosen])
+            if division.folds is not None:
+                folds = division.folds[chosen]
+                table = table.append_column("fold", pa.array(folds, pa.int32(), mask=folds < 0))
+            yield table
+            advance(len(chosen))
+
+    return {split: (lambda code=code: portions(code)) for code, split in enumerate(SPLITS)}
 
 
-def manifest(ledger: Ledger, splits: np.ndarray) -> pa.Table:
+def manifest(corpus: Corpus, ledger: Ledger, division: Division) -> pa.Table:
     """Every row's id with its split, or with the reason for which it was dropped."""
-    named = np.full(len(ledger.row_ids), None, dtype=object)
-    named[ledger.kept()] = splits
-    row_ids = [*ledger.row_ids, *ledger.malformed]
+    splits = np.full(len(corpus.row_ids), len(SPLITS), dtype=np.int64)
+    splits[division.kept] = division.splits
+    bad = len(corpus.bad_ids)
+    groups = corpus.notes.get("group")
+    ids = corpus.row_ids.combine_chunks()
     table = pa.table(
         {
-            "row_id": pa.array(row_ids, pa.string()),
-            "split": pa.array([*named, *[None] * len(ledger.malformed)], pa.string()),
-            "reason": pa.array(
-                [*(reason or None for reason in ledger.reasons), *_malformed(ledger)], pa.string()
+            "row_id": pa.chunked_array([ids, pa.array(corpus.bad_ids, pa.string())]),
+            "split": pa.chunked_array(
+                [
+                    pa.array([*SPLITS, None], pa.string()).take(pa.array(splits)),
+                    pa.nulls(bad, pa.string()),
+                ]
             ),
+            "group": pa.chunked_array(
+                [
+                    *(groups.chunks if groups is not None else [pa.nulls(len(ids), pa.string())]),
+                    pa.nulls(bad, pa.string()),
+                ],
+                pa.string(),
+            ),
+            "reason": pa.array([*ledger.reasons(), *["malformed"] * bad], pa.string()),
         }
     )
     return table.sort_by("row_id")
 
 
-def _malformed(ledger: Ledger) -> list[str]:
-    return ["malformed"] * len(ledger.malformed)
-
-
-def write_jsonl(table: pa.Table, path: Path) -> None:
+def write_jsonl(tables: Iterable[pa.Table], path: Path) -> None:
     """Write one JSON object a row."""
-    with path.open("w", encoding="utf-8", newline="\n") as file:
-        for batch in table.to_batches(10_000):
-            file.writelines(json_text(row) + "\n" for row in batch.to_pylist())
+    with path.open("wb") as file:
+        for table in tables:
+            file.writelines(_json_line(row) for row in table.to_pylist())
 
 
-def write_csv(table: pa.Table, path: Path) -> None:
+def _json_line(row: dict[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(row, default=plain, option=orjson.OPT_APPEND_NEWLINE)
+    except orjson.JSONEncodeError:  # a number beyond 64 bits
+        return json_text(row).encode("utf-8") + b"\n"
+
+
+def write_csv(tables: Iterable[pa.Table], path: Path) -> None:
     """Write a header and one record a row; lists and objects become JSON text."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(table.column_names)
-        for batch in table.to_batches(10_000):
-            writer.writerows([_cell(value) for value in row.values()] for row in batch.to_pylist())
+        for number, table in enumerate(tables):
+            if not number:
+                writer.writerow(table.column_names)
+            writer.writerows([_cell(value) for value in row.values()] for row in table.to_pylist())
 
 
 def _cell(value: Any) -> str | None:
@@ -77,13 +115,58 @@ def _cell(value: Any) -> str | None:
     return json_text(value) if isinstance(value, (list, dict)) else text_of(value)
 
 
-def write_parquet(table: pa.Table, path: Path) -> None:
-    """Write a Parquet file."""
+def write_parquet(tables: Iterable[pa.Table], paths: Iterable[Path], rows: int) -> None:
+    """Write Parquet files, one portion after the other, each of about as many rows.
+
+    Args:
+        tables: The rows, all of one schema.
+        paths: The files.
+        rows: How many rows there are in all.
+    """
+    files = list(paths)
+    limit = -(-rows // len(files))
+    source = _portioned(tables, limit)
+    for path in files:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write_file(next(source), path)
+
+
+def _portioned(tables: Iterable[pa.Table], limit: int) -> Iterator[Iterator[pa.Table]]:
+    """Cut a stream of tables into streams of ``limit`` rows, to be used up one by one."""
+    left: list[pa.Table] = []
+    stream = iter(tables)
+
+    def part() -> Iterator[pa.Table]:
+        wanted = limit
+        while wanted:
+            table = left.pop() if left else next(stream, None)
+            if table is None:
+                return
+            if table.num_rows > wanted:
+                left.append(table.slice(wanted))
+                table = table.slice(0, wanted)
+            wanted -= table.num_rows
+            yield table
+
+    while True:
+        yield part()
+
+
+def _write_file(tables: Iterator[pa.Table], path: Path) -> None:
+    first = next(tables)
+    with pq.ParquetWriter(path, first.schema) as writer:
+        writer.write_table(first)
+        for table in tables:
+            writer.write_table(table)
+
+
+def write_table(table: pa.Table, path: Path) -> None:
+    """Write one table as a Parquet file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(table, path)
 
 
-def write_json(content: dict[str, Any], path: Path) -> None:
+def write_json(content: Mapping[str, Any], path: Path) -> None:
     """Write readable JSON."""
     path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(content, indent=2, ensure_ascii=False)

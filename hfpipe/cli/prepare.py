@@ -2,136 +2,82 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Any
 
 import typer
 
+from hfpipe.cli import prepare_options as said
 from hfpipe.cli.options import Debug, Hub, HubToken, Out, Quiet, Seed
 
 if TYPE_CHECKING:
     from data_prep.options import PrepareOptions
     from data_prep.preparing import Prepared
+    from hfpipe.recipe import Prepare
 
 
 def prepare(
-    inputs: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            metavar="INPUT...",
-            help="Files: .jsonl, .csv, .tsv (each also .gz), .parquet.",
-            show_default=False,
-        ),
-    ] = None,
-    recipe: Annotated[
-        str | None,
-        typer.Option("--recipe", metavar="NAME|PATH", help="Take its 'prepare:' block; flags win."),
-    ] = None,
-    text: Annotated[
-        list[str] | None,
-        typer.Option("--text", metavar="COL[,COL]", help="Column(s) with the text."),
-    ] = None,
-    label: Annotated[
-        str | None,
-        typer.Option(
-            "--label", "--subject", "--subject-column", metavar="COL", help="Column with the label."
-        ),
-    ] = None,
-    target: Annotated[
-        str | None,
-        typer.Option(
-            "--target", "--target-hf-dataset", metavar="NS/NAME", help="Dataset repo to push to."
-        ),
-    ] = None,
+    inputs: said.Inputs = None,
+    recipe: said.Recipe = None,
+    text: said.Text = None,
+    label: said.Label = None,
+    target: said.Target = None,
     out: Out = None,
-    output_filename: Annotated[
-        str | None,
-        typer.Option(
-            "--output-filename", metavar="BASE", help="Write BASE_train.jsonl, … (in --out)."
-        ),
-    ] = None,
-    clean: Annotated[
-        bool | None,
-        typer.Option("--clean/--no-clean", help="Drop duplicates. Default: yes."),
-    ] = None,
-    threshold: Annotated[
-        float | None,
-        typer.Option("--threshold", help="Near-duplicate above this similarity. Default: 0.9."),
-    ] = None,
-    policy: Annotated[
-        str | None,
-        typer.Option(
-            "--policy",
-            metavar="kept|any",
-            help="Compare with earlier rows that were kept (default), or with any.",
-        ),
-    ] = None,
-    drop_labels: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--drop-labels", "--labels-to-filter", metavar="A,B", help="Labels to leave out."
-        ),
-    ] = None,
-    min_count: Annotated[
-        int | None, typer.Option("--min-count", help="Leave out classes with fewer rows.")
-    ] = None,
-    reduce_majority_to: Annotated[
-        float | None,
-        typer.Option(
-            "--reduce-majority-to", metavar="R", help="At most R x the rarest class's rows a class."
-        ),
-    ] = None,
-    split: Annotated[
-        str | None,
-        typer.Option(
-            "--split", metavar="stratified|random|given", help="How. Default: stratified."
-        ),
-    ] = None,
-    split_column: Annotated[
-        str | None,
-        typer.Option(
-            "--split-column", metavar="COL", help="Column that names the split, for --split given."
-        ),
-    ] = None,
-    sizes: Annotated[
-        str | None,
-        typer.Option("--sizes", metavar="T,V,T", help="Shares. Default: 0.8,0.1,0.1."),
-    ] = None,
-    id_column: Annotated[
-        str | None,
-        typer.Option(
-            "--id-column", metavar="COL", help="Column with row ids. Default: made of the content."
-        ),
-    ] = None,
-    file_format: Annotated[
-        str | None,
-        typer.Option("--format", metavar="parquet|csv", help="Files of the repo."),
-    ] = None,
-    max_bad_rows: Annotated[
-        float | None,
-        typer.Option("--max-bad-rows", help="Share of malformed rows to drop. Default: 0.001."),
-    ] = None,
-    public: Annotated[
-        bool, typer.Option("--public", help="Make a new repo public. Default: private.")
-    ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show everything, write nothing.")
-    ] = False,
-    input_dir: Annotated[
-        Path | None,
-        typer.Option("--input-dir", metavar="DIR", help="Folder of the inputs; alone: all in it."),
-    ] = None,
-    input_filename: Annotated[
-        list[str] | None,
-        typer.Option("--input-filename", metavar="FILE", help="An input, in --input-dir."),
-    ] = None,
+    output_filename: said.OutputFilename = None,
+    task: said.Task = None,
+    map_labels: said.MapLabels = None,
+    clean: said.Clean = None,
+    step: said.Step = None,
+    conflicts: said.Conflicts = None,
+    threshold: said.Threshold = None,
+    policy: said.Policy = None,
+    drop_labels: said.DropLabels = None,
+    min_count: said.MinCount = None,
+    reduce_majority_to: said.ReduceMajorityTo = None,
+    cap: said.Cap = None,
+    split: said.Split = None,
+    split_column: said.SplitColumn = None,
+    splits_file: said.SplitsFile = None,
+    group_by: said.GroupBy = None,
+    time_column: said.TimeColumn = None,
+    gap: said.Gap = None,
+    clusters: said.Clusters = None,
+    folds: said.Folds = None,
+    sizes: said.Sizes = None,
+    audit: said.Audit = None,
+    audit_rows: said.AuditRows = None,
+    id_column: said.IdColumn = None,
+    join: said.Join = None,
+    join_on: said.JoinOn = None,
+    where: said.Where = None,
+    latest_by: said.LatestBy = None,
+    latest_key: said.LatestKey = None,
+    drop_columns: said.DropColumns = None,
+    leakage_columns: said.LeakageColumns = None,
+    encode: said.Encode = None,
+    encode_model: said.EncodeModel = None,
+    vectors: said.Vectors = None,
+    fusion: said.Fusion = None,
+    file_format: said.Format = None,
+    max_bad_rows: said.MaxBadRows = None,
+    public: said.Public = False,
+    incremental: said.Incremental = False,
+    dry_run: said.DryRun = False,
+    engine: said.Engine = "local",
+    list_steps: said.ListSteps = False,
+    input_dir: said.InputDir = None,
+    input_filename: said.InputFilename = None,
     seed: Seed = None,
     hub: Hub = None,
     hf_access_token: HubToken = None,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Clean, balance and split labelled rows; write them and push them as a dataset repo."""
+    """Clean, balance, split and audit labelled rows; push them as a dataset repo."""
+    if list_steps:
+        _print_steps()
+        return
     from contextlib import nullcontext
 
     from rich.console import Console
@@ -141,43 +87,152 @@ def prepare(
     from hfpipe.hub.endpoint import connect
     from hfpipe.recipe import Prepare, load_recipe
 
+    block = load_recipe(recipe).prepare if recipe else Prepare()
     out, base = _place(out, output_filename)
     options = PrepareOptions.of(
-        load_recipe(recipe).prepare if recipe else Prepare(),
+        block,
         text=text or None,
         label=label,
+        task=task,
+        map_labels=_pairs(map_labels),
         id_column=id_column,
+        join=join,
+        join_on=join_on,
+        where=where or None,
+        latest_by=latest_by,
+        latest_key=_names(latest_key),
+        drop_columns=_names(drop_columns),
+        leakage_columns=_names(leakage_columns),
         clean=clean,
+        steps=step or None,
+        conflicts=conflicts,
         threshold=threshold,
         policy=policy,
         drop_labels=drop_labels or None,
         min_count=min_count,
         reduce_majority_to=reduce_majority_to,
-        split=split or ("given" if split_column else None),
+        cap=cap,
+        split=split or _implied(split_column or splits_file, group_by, time_column, task),
         split_column=split_column,
+        splits_file=splits_file,
+        group_by=group_by,
+        time_column=time_column,
+        gap=gap,
+        clusters=clusters,
+        folds=folds,
         sizes=_shares(sizes),
+        audit=audit,
+        audit_rows=audit_rows,
         seed=seed,
+        encode=_encode(block, encode, encode_model),
+        vectors=_vectors(block, vectors, fusion),
         format=file_format,
         max_bad_rows=max_bad_rows,
         out=out,
         base=base,
         target=target,
         public=public,
+        incremental=incremental,
+        engine=engine,
         dry_run=dry_run,
         quiet=quiet,
     )
     check_options(options)  # before a Hub is started
-    paths = _inputs(inputs, input_dir, input_filename)
-    pushes = target is not None and not dry_run
-    with connect(hub, hf_access_token) if pushes else nullcontext() as endpoint:
-        done = run(paths, options, endpoint, Console(highlight=False, soft_wrap=True))
+    named = _inputs(inputs, input_dir, input_filename)
+    needs_hub = _needs_hub(options, named)
+    with connect(hub, hf_access_token) if needs_hub else nullcontext() as endpoint:
+        done = run(named, options, endpoint, Console(highlight=False, soft_wrap=True))
     _last_lines(done, options, recipe, hub)
 
 
-def _inputs(inputs: list[Path] | None, folder: Path | None, names: list[str] | None) -> list[Path]:
+def _needs_hub(options: PrepareOptions, inputs: Sequence[str | Path]) -> bool:
+    pushes = options.target is not None and (options.incremental or not options.dry_run)
+    named = [*map(str, inputs), options.join or ""]
+    return pushes or bool(options.encode) or any(each.startswith("hf://") for each in named)
+
+
+def _implied(
+    given: str | None, group_by: str | None, time_column: str | None, task: str | None
+) -> str | None:
+    """The way of splitting that other flags call for; None leaves the recipe's."""
+    if given:
+        return "given"
+    if time_column:
+        return "time"
+    if group_by:
+        return "group" if task == "regression" else "stratified_group"
+    return "random" if task == "regression" else None
+
+
+def _names(said: list[str] | None) -> list[str] | None:
+    """Names, one flag or several, with commas or without."""
+    return [part.strip() for each in said or [] for part in each.split(",") if part.strip()] or None
+
+
+def _pairs(said: list[str] | None) -> dict[str, str] | None:
+    """``old=new`` pairs.
+
+    >>> _pairs(["fork=fork,*=technical"])
+    {'fork': 'fork', '*': 'technical'}
+    """
+    from hfpipe.errors import UserError
+
+    pairs = {}
+    for each in _names(said) or []:
+        old, sign, new = each.partition("=")
+        if not sign or not old.strip() or not new.strip():
+            raise UserError(f"--map-labels {each}: write OLD=NEW, as spam=bad,*=good")
+        pairs[old.strip()] = new.strip()
+    return pairs or None
+
+
+def _encode(block: Prepare, column: str | None, model: str | None) -> dict[str, Any] | None:
+    from hfpipe.errors import UserError
+
+    if column is None and model is None:
+        return None
+    from data_prep.encode import encode_flag
+
+    settled = {**block.encode, **(encode_flag(column) if column else {})}
+    if model:
+        settled["model"] = model
+    if "column" not in settled:
+        raise UserError(f"--encode-model {model}: which column? Say --encode COLUMN")
+    if "model" not in settled:
+        raise UserError(f"--encode {column}: with which model? Say --encode-model ID")
+    return settled
+
+
+def _vectors(block: Prepare, columns: str | None, fusion: str | None) -> dict[str, Any] | None:
+    from hfpipe.errors import UserError
+
+    if columns is None and fusion is None:
+        return None
+    settled = dict(block.vectors)
+    if columns:
+        settled["columns"] = _names([columns])
+    if fusion:
+        settled["fusion"] = fusion
+    if "columns" not in settled:
+        raise UserError(f"--fusion {fusion}: of which vectors? Say --vectors COL[,COL]")
+    return settled
+
+
+def _print_steps() -> None:
+    from data_prep.steps import describe
+
+    for step in describe():
+        typer.echo(f"{step.name:<20} {step.help}")
+        for option in step.options:
+            typer.echo(f"  {option.name:<24} {option.kind}, default {option.default}")
+
+
+def _inputs(
+    inputs: list[str] | None, folder: Path | None, names: list[str] | None
+) -> list[str | Path]:
     from hfpipe.rows.paths import files_in
 
-    paths = list(inputs or [])
+    paths: list[str | Path] = list(inputs or [])
     if folder is not None and not names:
         paths += files_in(folder)
     return paths + [(folder or Path()) / name for name in names or []]
