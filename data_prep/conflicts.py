@@ -108,12 +108,12 @@ def _sorted_texts(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _in_majority(conflicts: Conflicts, labels: np.ndarray) -> np.ndarray:
     """Mark the rows of ``conflicts.positions`` with the one most frequent label of their text."""
     text = np.repeat(np.arange(conflicts.texts), np.diff(conflicts.starts))
-    label = labels[conflicts.positions]
+    names, label = np.unique(labels[conflicts.positions], return_inverse=True)
     pairs, pair, counts = np.unique(
-        np.stack([text, label], axis=1), axis=0, return_inverse=True, return_counts=True
+        text * len(names) + label, return_inverse=True, return_counts=True
     )
-    firsts = np.searchsorted(pairs[:, 0], np.arange(conflicts.texts))
-    most = np.maximum.reduceat(counts, firsts)
-    at_most = counts == most[pairs[:, 0]]
+    of_text = pairs // len(names)
+    firsts = np.searchsorted(of_text, np.arange(conflicts.texts))
+    at_most = counts == np.maximum.reduceat(counts, firsts)[of_text]
     alone = np.add.reduceat(at_most.astype(np.int64), firsts) == 1
-    return (at_most & alone[pairs[:, 0]])[pair.reshape(-1)]
+    return (at_most & alone[of_text])[pair]

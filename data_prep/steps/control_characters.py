@@ -39,8 +39,13 @@ class ControlCharacters:
 
     def rewrite(self, texts: list[str]) -> list[str]:
         """Clean each text."""
-        # Whatever goes, goes from a text that is not printable; so is one with a line feed.
-        return [text if text.isprintable() else self._cleaned(text) for text in texts]
+        # All that goes is not printable; of what stays, line feeds are not either.
+        return [
+            text
+            if text.isprintable() or text.replace("\n", "").isprintable()
+            else self._cleaned(text)
+            for text in texts
+        ]
 
     def _cleaned(self, text: str) -> str:
         cleaned = TERMINAL.sub("", text) if "\x1b" in text else text

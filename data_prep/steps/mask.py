@@ -6,18 +6,22 @@ import re
 from dataclasses import dataclass
 
 # Possessive and bounded, and begun only where a word begins: the time is linear.
-URL = re.compile(r"(?:\b[a-z][a-z0-9+.-]{1,20}://|\bwww\.)[^\s<>\"]*[^\s<>\"'.,:;!?)\]}]", re.I)
+URL = re.compile(r"(?:\b[a-z][a-z0-9+.-]{1,20}://|\bwww\.)[^\s<>\"`]*[^\s<>\"`'.,:;!?)\]}]", re.I)
 EMAIL = re.compile(r"(?<![\w.+-])\w[\w.+-]{0,63}+@[\w-]++(?:\.[\w-]++)++")
 MENTION = re.compile(r"(?<![\w@.])@\w{1,50}+(?!\w)")
-# With a country code; as in North America; with a leading zero. Where one begins with a digit, no
-# word may stand before it; a token may, so that masking twice is masking once.
+# With a country code; as in North America; with a leading zero; in brackets. No word may stand
+# before a digit that begins one; before "+" and "(" anything may, so that masking twice is masking
+# once. The first character is looked for first, which is quick.
 PHONE = re.compile(
-    r"(?:\+|(?<![\w.-])00)(?=(?:[ .()-]{0,2}\d){7})\d{1,3}[ .-]?(?:\(\d{1,4}\)[ .-]?)?\d{1,4}"
-    r"(?:[ .-]?\d{2,4}){1,4}(?!\w)"
-    r"|(?:(?<![\w.-])(?:1[ .-])?\d{3}[ .-]|\(\d{3}\)[ .-]?)\d{3}[ .-]\d{4}(?!\w)"
-    r"|(?:(?<![\w.-])0\d{1,5}[ /-]|\(0\d{1,5}\)[ /-]?)\d{3,4}(?:[ -]?\d{2,4}){0,3}(?!\w)"
+    r"[+(\d](?:"
+    r"(?:(?<=\+)|(?<=0)(?<![\w.-]0)0)(?=(?:[ .()-]{0,2}\d){7})"
+    r"\d{1,3}[ .-]?(?:\(\d{1,4}\)[ .-]?)?\d{1,4}(?:[ .-]?\d{2,4}){1,4}"
+    r"|(?<=\d)(?<![\w.-]\d)(?:(?<=1)[ .-](?:\d{3}[ .-]|\(\d{3}\)[ .-]?)|\d\d[ .-])\d{3}[ .-]\d{4}"
+    r"|(?<=0)(?<![\w.-]0)(?=(?:[ /-]?\d){7})\d{1,5}[ /-]\d{3,4}(?:[ -]?\d{2,4}){0,3}"
+    r"|(?<=\()\d{3}\)[ .-]?\d{3}[ .-]\d{4}"
+    r"|(?<=\()0\d{1,5}\)[ /-]?\d{3,4}(?:[ -]?\d{2,4}){0,3}"
+    r")(?!\w)"
 )
-DIGITS = re.compile(r"[0-9][0-9 ./()-]{5}")
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,6 @@ class Mask:
             masked = EMAIL.sub("<email>", masked)
         if self.mentions and "@" in masked:
             masked = MENTION.sub("<user>", masked)
-        if self.phones and DIGITS.search(masked):
+        if self.phones:
             masked = PHONE.sub("<phone>", masked)
         return text if masked == text else masked

@@ -20,13 +20,13 @@ class Repetition:
     """Drop texts that repeat themselves.
 
     The rules and numbers of Rae et al. (2021, "Scaling Language Models: Methods, Analysis &
-    Insights from Training Gopher", table A1) for texts of ``min_words`` or more; these are about
-    documents, and a sentence would break them by chance. Two rules of our own are for texts of any
-    length: more than half of a text is one character in a row, or a short text says few words over
+    Insights from Training Gopher", table A1) for texts of ``min_words`` or more; they are about
+    documents, and a paragraph may break them by chance. Two rules of our own are for shorter texts
+    too: more than half of a text is one character in a row, or a short text says few words over
     and over.
 
     Attributes:
-        min_words: The paper's rules are for texts of so many words (its documents have 50).
+        min_words: The paper's rules are for texts of so many words (its documents have 50 or more).
         lines: Largest share of lines that an earlier line says too.
         line_characters: Largest share of characters in such lines.
         paragraphs: Largest share of paragraphs that an earlier one says too.
@@ -43,7 +43,7 @@ class Repetition:
     [None, 'repetitive', 'repetitive']
     """
 
-    min_words: int = 50
+    min_words: int = 100
     lines: float = 0.30
     line_characters: float = 0.20
     paragraphs: float = 0.30
@@ -101,13 +101,16 @@ class Repetition:
             if _top_characters(words, counts, size, most * total) > most * total:
                 return True
         for size in range(5, 11):
-            most = max(0.0, self.repeated_5 - (size - 5) / 100)
             characters = repeated_characters(words, size)
-            if not characters:
+            # What ten words say again, nine do: it can only become less.
+            if characters <= self._most_again(10) * total:
                 return False
-            if characters > (most + 1e-9) * total:
+            if characters > self._most_again(size) * total:
                 return True
         return False
+
+    def _most_again(self, size: int) -> float:
+        return max(0.0, round(self.repeated_5 - (size - 5) / 100, 9))
 
 
 def grams(words: Sequence[str], size: int) -> zip[tuple[str, ...]]:
@@ -125,7 +128,10 @@ def repeated_characters(words: Sequence[str], size: int) -> int:
     >>> repeated_characters(["so", "it", "goes", "so", "it", "goes"], 3)
     8
     """
-    seen: set[tuple[str, ...]] = set()
+    seen: set[tuple[str, ...]] = set(grams(words, size))
+    if len(seen) == max(0, len(words) - size + 1):
+        return 0
+    seen.clear()
     characters, counted = 0, 0  # all words before position `counted` are settled
     for start, gram in enumerate(grams(words, size)):
         if gram in seen:
