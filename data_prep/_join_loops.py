@@ -182,16 +182,16 @@ def candidates(
 
 
 @compiled
-def has_similar(search: Search, row: int, begins: np.ndarray, scratch: Scratch) -> bool:
-    """Tell whether an earlier row of the lists, from ``begins`` on, is similar to the row."""
-    rows = search.rows
+def has_similar(search: Search, row: int, scratch: Scratch) -> bool:
+    """Tell whether an earlier row of the lists is similar to the row; the first one will do."""
+    rows, lists = search.rows, search.lists
     take(rows, row, scratch)
     similar = False
     remaining = np.float32(1)
     for k in range(rows.starts[row], rows.starts[row + 1]):
         if similar or remaining <= search.limit:
             break
-        at, stop = begins[rows.terms[k]], search.lists.stops[rows.terms[k]]
+        at, stop = lists.starts[rows.terms[k]], lists.stops[rows.terms[k]]
         while at < stop and not similar:
             at, count = candidates(search, k, at, row, search.limit, row, scratch)
             for i in range(count):
@@ -204,29 +204,34 @@ def has_similar(search: Search, row: int, begins: np.ndarray, scratch: Scratch) 
 
 
 @compiled
-def mark_similar(
-    search: Search, start: int, stop: int, scratch: Scratch, marks: np.ndarray
-) -> None:
-    """Mark the rows from start to stop that an earlier row of the lists is similar to."""
+def mark_similar(search: Search, start: int, stop: int, scratch: Scratch, marks: np.ndarray) -> int:
+    """Mark the rows from start to stop that an earlier row of the lists is similar to.
+
+    Returns:
+        How many are marked.
+    """
+    marked = 0
     for row in range(start, stop):
-        marks[row] = has_similar(search, row, search.lists.starts, scratch)
+        marks[row] = has_similar(search, row, scratch)
+        marked += marks[row]
+    return marked
 
 
 @compiled
-def mark_or_insert(
-    search: Search,
-    start: int,
-    stop: int,
-    begins: np.ndarray,
-    scratch: Scratch,
-    marks: np.ndarray,
-) -> None:
-    """Compare unmarked rows with the lists from ``begins`` on; add those not marked to them."""
+def settle_marks(search: Search, start: int, stop: int, scratch: Scratch, marks: np.ndarray) -> int:
+    """Take back the marks of rows to which no row of the lists is similar; list the unmarked.
+
+    Returns:
+        How many rows had a mark.
+    """
+    marked = 0
     for row in range(start, stop):
+        if marks[row]:
+            marked += 1
+            marks[row] = has_similar(search, row, scratch)
         if not marks[row]:
-            marks[row] = has_similar(search, row, begins, scratch)
-            if not marks[row]:
-                insert(search.rows, row, search.limit, search.lists)
+            insert(search.rows, row, search.limit, search.lists)
+    return marked
 
 
 @compiled

@@ -12,9 +12,6 @@ from data_prep import _join_loops as loops
 from data_prep._jit import in_order, spans
 from data_prep.similarity import BLOCK_ROWS, TIE, Join
 
-#: Rows that a thread does at a time where the threads share a block.
-PART_ROWS = 1024
-
 
 def text_keys(texts: Sequence[str]) -> np.ndarray:
     """Give each text a key of 128 bits (BLAKE2b) that stands for it when texts are compared.
@@ -81,38 +78,21 @@ def near_duplicates(
     [False, False, True]
     """
     join = Join(rows, threshold)
-    if policy == "any":
-        return _similar_to_any(join, advance)
-    return _similar_to_kept(join, advance)
-
-
-def _similar_to_any(join: Join, advance: Callable[[int], None]) -> np.ndarray:
     marks = np.zeros(join.count, dtype=bool)
     search = join.search()
 
-    def work(start: int, stop: int, scratch: loops.Scratch) -> None:
-        loops.mark_similar(search, start, stop, scratch, marks)
+    def work(start: int, stop: int, scratch: loops.Scratch) -> int:
+        return loops.mark_similar(search, start, stop, scratch, marks)
 
-    for start, stop, _ in in_order(work, spans(0, join.count, BLOCK_ROWS), join.scratches()):
-        advance(stop - start)
-    return marks
-
-
-def _similar_to_kept(join: Join, advance: Callable[[int], None]) -> np.ndarray:
-    """Compare with rows that are not marked: each block with those before it, then in itself."""
-    marks = np.zeros(join.count, dtype=bool)
-    search = join.search(listed=False)
-    scratches = join.scratches()
-
-    def work(start: int, stop: int, scratch: loops.Scratch) -> None:
-        loops.mark_similar(search, start, stop, scratch, marks)
-
-    for start, stop in spans(0, join.count, BLOCK_ROWS):
-        for _ in in_order(work, spans(start, stop, PART_ROWS), scratches):
-            pass
-        before = search.lists.stops.copy()
-        loops.mark_or_insert(search, start, stop, before, scratches[0], marks)
-        advance(stop - start)
+    for start, stop, marked in in_order(work, join.blocks(), join.scratches()):
+        advance(stop - start if policy == "any" else stop - start - marked)
+    if policy == "any":
+        return marks
+    # What no earlier row is similar to stays. The others, in their order: is one that stays?
+    search.lists.stops[:] = search.lists.starts
+    (scratch,) = join.scratches(1)
+    for start, stop in join.blocks():
+        advance(loops.settle_marks(search, start, stop, scratch, marks))
     return marks
 
 
@@ -133,7 +113,7 @@ def near_clusters(rows: csr_matrix, threshold: float) -> np.ndarray:
     def work(start: int, stop: int, space: tuple[loops.Scratch, np.ndarray]) -> None:
         loops.join_clusters(search, start, stop, *space)
 
-    for _ in in_order(work, spans(0, join.count, BLOCK_ROWS), spaces):
+    for _ in in_order(work, join.blocks(), spaces):
         pass
     clusters = spaces[0][1]
     for _, forest in spaces:

@@ -88,13 +88,17 @@ class Join:
             loops.insert_all(self.rows, marks, self.limit, lists)
         return loops.Search(self.rows, lists, self.threshold, self.limit)
 
-    def scratches(self, spare: int = 0) -> list[loops.Scratch]:
-        """Make what each thread needs for itself, and some to spare."""
+    def blocks(self) -> Iterator[tuple[int, int]]:
+        """Cut the rows into blocks."""
+        return spans(0, self.count, BLOCK_ROWS)
+
+    def scratches(self, count: int | None = None) -> list[loops.Scratch]:
+        """Make what a thread needs for itself, so often; once for each thread by default."""
         return [
             loops.Scratch(
                 np.zeros(self.terms), np.full(self.count, -1, np.int32), np.empty(CHUNK, np.int32)
             )
-            for _ in range(thread_count() + spare)
+            for _ in range(count or thread_count())
         ]
 
 
@@ -142,8 +146,8 @@ def similar_pairs(rows: csr_matrix, threshold: float) -> Iterator[PairBlock]:
         done, count = loops.find_pairs(search, start, stop, scratch, *found)
         return PairBlock(start, done, *(part[:count].copy() for part in found))
 
-    *scratches, spare = join.scratches(1)
-    for _, stop, block in in_order(work, spans(0, join.count, BLOCK_ROWS), scratches):
+    (spare,) = join.scratches(1)
+    for _, stop, block in in_order(work, join.blocks(), join.scratches()):
         yield block
         while block.stop < stop:  # more pairs than a block may hold
             block = work(block.stop, stop, spare)
