@@ -120,8 +120,4 @@ def _key_texts(table: pa.Table, key: str, what: str) -> pa.Array:
         kind = kind.value_type
     if pa.types.is_nested(kind) or pa.types.is_binary(kind):
         raise UserError(f"column '{key}' of {what} holds {kind}: a key is a text or a number")
-    if pa.types.is_floating(kind):
-        whole = pc.all(pc.equal(pc.floor(column), column)).as_py()
-        column = column.cast(pa.int64()) if whole else column
-    combined = column.cast(pa.large_string()).combine_chunks()
-    return combined if isinstance(combined, pa.Array) else pa.concat_arrays(combined.chunks)
+    return column.cast(pa.large_string()).combine_chunks()

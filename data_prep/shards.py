@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import io
-import zipfile
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from hfpipe.errors import RunError, UserError, nearest
+from hfpipe.errors import HfpipeError, RunError, UserError, nearest
 
 #: Bytes of vectors that are held; the shard in use may be larger.
 HELD_BYTES = 512 * 2**20
@@ -64,7 +63,9 @@ class ShardFolder:
         content = io.BytesIO(self._content(key))
         try:
             found = reader(content, self.array, key)
-        except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        except HfpipeError:
+            raise
+        except Exception as error:  # damaged bytes make zip, zlib, NumPy and Arrow fail their ways
             # NumPy says "allow_pickle" of object arrays and of what is no archive at all.
             cause = "" if "pickle" in str(error) else f" ({' '.join(str(error).split())[:120]})"
             raise UserError(
@@ -78,31 +79,33 @@ class ShardFolder:
         return found
 
     def _content(self, key: str) -> bytes:
-        place = self._place(key)
+        inside = self._inside(key)
+        place = f"{self.root}/{inside}"
         try:
             import fsspec
 
             if self._files is None:
-                self._files, _ = fsspec.core.url_to_fs(self.root)
-            return bytes(self._files.cat_file(self._files._strip_protocol(place)))
+                self._files = fsspec.core.url_to_fs(self.root)
+            files, folder = self._files
+            return bytes(files.cat_file(f"{folder}/{inside}"))
         except FileNotFoundError:
             raise UserError(
-                f"no file {place}: --vectors root=FOLDER says what '{key}' is relative to"
+                f"no file {place}: prepare.vectors.root says what '{key}' is relative to"
             ) from None
         except ImportError as error:
             raise UserError(f"{place}: {error}: pip install 'hfpipe[s3]'") from error
-        except (OSError, ValueError) as error:
+        except Exception as error:  # each kind of storage has errors of its own
             cause = " ".join(str(error).split())[:200] or type(error).__name__
             raise RunError(f"{place} cannot be read: {cause}") from error
 
-    def _place(self, key: str) -> str:
-        """Where a shard is; whatever the manifest says, nothing outside the root is read."""
+    def _inside(self, key: str) -> str:
+        """A shard's place below the root; whatever the manifest says, nothing else is read."""
         inside = key.removeprefix(f"{self.root}/")
         if inside.startswith("/") or "://" in inside or ".." in inside.split("/"):
             raise UserError(
-                f"'{key}' is outside {self.root}: --vectors root=FOLDER must be above all shards"
+                f"'{key}' is outside {self.root}: prepare.vectors.root must be above all shards"
             )
-        return f"{self.root}/{inside}"
+        return inside
 
 
 def _read_npz(content: io.BytesIO, array: str, key: str) -> np.ndarray:

@@ -49,8 +49,6 @@ def parse_times(column: pa.ChunkedArray, name: str) -> np.ndarray:
     hfpipe.errors.UserError: column 'day': 'soon' in row 2 is no time: write ISO 8601, as 2026-01-31 or 2026-01-31T12:00:00Z, or numbers in every row
     """  # noqa: E501
     values = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    if isinstance(values, pa.ChunkedArray):  # combining no chunks, or too long ones
-        values = pa.concat_arrays(values.chunks) if values.num_chunks else pa.nulls(0)
     kind = values.type
     if pa.types.is_dictionary(kind):
         values = values.dictionary_decode()

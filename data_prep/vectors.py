@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +15,6 @@ from data_prep.blocks import read_block
 from data_prep.fusion import FUSIONS
 from data_prep.shards import ShardFolder
 from hfpipe.errors import UserError, nearest
-from hfpipe.rows.identity import ROW_ID
 
 _SUFFIXES = ("_emb_key", "_key")
 
@@ -93,7 +92,7 @@ class VectorReader:
         self.options = options
         self._shards = ShardFolder(str(options.root or root), options.array)
         self._lock = {name: dict(each) for name, each in (lock or {}).items()}
-        self._checked: set[str] = set()
+        self._named: Sequence[Any] = ()
 
     @property
     def schema_lock(self) -> dict[str, dict[str, Any]]:
@@ -113,11 +112,14 @@ class VectorReader:
             for key in first.to_pylist():
                 self._vectors(modality(column), key)
 
-    def read(self, table: pa.Table) -> tuple[pa.Table, dict[str, np.ndarray]]:
+    def read(
+        self, table: pa.Table, row_ids: Sequence[str] | None = None
+    ) -> tuple[pa.Table, dict[str, np.ndarray]]:
         """Add the vectors that rows point to.
 
         Args:
             table: Rows with the key columns and the index column.
+            row_ids: Their ids, to name a row by in complaints; else it is named by its place.
 
         Returns:
             The table with a ``fixed_size_list<float32>[dim]`` column a modality, null where the
@@ -128,6 +130,7 @@ class VectorReader:
             UserError: A file, an index or a vector is not as it must be, named.
         """
         self.prime(table)
+        self._named = row_ids if row_ids is not None else range(1, table.num_rows + 1)
         indices = self._indices(table)
         found: list[np.ndarray] = []
         present: list[np.ndarray] = []
@@ -153,25 +156,25 @@ class VectorReader:
         unplaced = np.flatnonzero(there & indices.is_null().to_numpy(zero_copy_only=False))
         if len(unplaced):
             raise UserError(
-                f"{_row(table, unplaced[0])} names a file in '{column}' but has no "
+                f"{self._row(unplaced[0])} names a file in '{column}' but has no "
                 f"'{self.options.index}': fill it in"
             )
         rows = np.zeros((len(there), self._dimension(column)), dtype=np.float32)
         places = indices.fill_null(-1).to_numpy(zero_copy_only=False)
-        codes = np.where(there, keys.indices.fill_null(0).to_numpy(zero_copy_only=False), -1)
+        codes = keys.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+        order = np.argsort(codes, kind="stable")
+        bounds = np.searchsorted(codes[order], np.arange(len(keys.dictionary) + 1))
         for code, key in enumerate(keys.dictionary.to_pylist()):
-            chosen = np.flatnonzero(codes == code)
-            rows[chosen] = self._taken(table, name, key, chosen, places[chosen])
+            chosen = order[bounds[code] : bounds[code + 1]]
+            rows[chosen] = self._taken(name, key, chosen, places[chosen])
         return rows, there
 
-    def _taken(
-        self, table: pa.Table, name: str, key: str, rows: np.ndarray, places: np.ndarray
-    ) -> np.ndarray:
+    def _taken(self, name: str, key: str, rows: np.ndarray, places: np.ndarray) -> np.ndarray:
         vectors = self._vectors(name, key)
         outside = np.flatnonzero((places < 0) | (places >= len(vectors)))
         if len(outside):
             raise UserError(
-                f"{key}: {_row(table, rows[outside[0]])} asks for vector {places[outside[0]]} "
+                f"{key}: {self._row(rows[outside[0]])} asks for vector {places[outside[0]]} "
                 f"('{self.options.index}'), but it holds {len(vectors):,}, counted from 0"
             )
         with np.errstate(over="ignore"):  # what is too large for float32 is caught as infinite
@@ -179,10 +182,13 @@ class VectorReader:
         broken = np.flatnonzero(~np.isfinite(taken).all(axis=1))
         if len(broken):
             raise UserError(
-                f"{key}: vector {places[broken[0]]}, of {_row(table, rows[broken[0]])}, holds NaN "
+                f"{key}: vector {places[broken[0]]}, of {self._row(rows[broken[0]])}, holds NaN "
                 "or infinity: mend it, or leave its key empty"
             )
         return taken
+
+    def _row(self, place: Any) -> str:
+        return f"row '{self._named[int(place)]}'"
 
     def _vectors(self, name: str, key: str) -> np.ndarray:
         """A shard's vectors, held to what the first shard of its modality looked like."""
@@ -245,10 +251,3 @@ def _with_column(table: pa.Table, name: str, column: pa.Array) -> pa.Table:
 def _vector_array(vectors: np.ndarray, there: np.ndarray) -> pa.FixedSizeListArray:
     flat = pa.array(np.ascontiguousarray(vectors).reshape(-1), pa.float32())
     return pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1], mask=pa.array(~there))
-
-
-def _row(table: pa.Table, place: Any) -> str:
-    """How to name a row: by its id where it has one."""
-    if ROW_ID in table.column_names:
-        return f"row '{table.column(ROW_ID)[int(place)].as_py()}'"
-    return f"row {int(place) + 1}"
