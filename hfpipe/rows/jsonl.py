@@ -122,7 +122,7 @@ def _parse(lines: Sequence[bytes], first: int, rows: Rows, reading: Reading) -> 
             row = parse_line(line, ())
             rows.add(row, raw_digest(canonical(row)), number)
         except (ValueError, RecursionError) as error:
-            reading.bad.add(number, _reason(error), raw_digest(line))
+            reading.bad.add(number, reason_of(error), raw_digest(line))
 
 
 def _refuse_nested(rows: Rows, reading: Reading) -> None:
@@ -139,7 +139,9 @@ def _refuse_nested(rows: Rows, reading: Reading) -> None:
                 kept.add(row, digest, line)
             else:
                 reason = f"'{name}' holds a {_json_kind(value)}, not a text"
-                reading.bad.add(line, reason, digest)
+                reading.bad.add(
+                    line, reason if line else f"sample '{row['key']}': {reason}", digest
+                )
         rows.values, rows.digests, rows.lines = kept.values, kept.digests, kept.lines
 
 
@@ -208,7 +210,8 @@ def _json_kind(value: Any) -> str:
     return kinds.get(type(value), "number")
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
+    """What is wrong with a line, in words."""
     if isinstance(error, json.JSONDecodeError):
         if error.doc.strip() == "[":
             return "not JSON lines but one JSON list: write one object a line (jq -c '.[]')"

@@ -10,7 +10,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from hfpipe.errors import UserError, nearest
-from hfpipe.rows.remote import HubLike, find_in_hub, find_remote, shown_url
+from hfpipe.rows.hubs import HubLike, find_in_hub
+from hfpipe.rows.records import one_line_errors
+from hfpipe.rows.remote import find_remote, shown_url
 from hfpipe.rows.sources import Source, kind_of
 
 KNOWN = "there is .jsonl, .ndjson, .csv, .tsv, .tar (each also with .gz or .zst) and .parquet"
@@ -47,15 +49,14 @@ def find_inputs(inputs: Sequence[str | Path], endpoint: HubLike | None = None) -
     """
     if not inputs:
         raise UserError(f"no input: name at least one file or folder; {KNOWN}")
-    found: list[Source] = []
-    for each in inputs:
-        found += _find(str(each), endpoint)
-    seen: set[tuple[str, str]] = set()
-    for source in found:
-        if source.identity in seen:
-            raise UserError(f"{source.name} is named twice: name each input once")
-        seen.add(source.identity)
-    return found
+    with one_line_errors():
+        found = [source for each in inputs for source in _find(str(each), endpoint)]
+        seen: set[str] = set()
+        for source in found:
+            if source.identity in seen:
+                raise UserError(f"{source.name} is named twice: name each input once")
+            seen.add(source.identity)
+        return found
 
 
 def files_in(folder: Path) -> list[Path]:
@@ -122,7 +123,8 @@ def _options(match: re.Match[str]) -> list[str]:
 
 def _find(text: str, endpoint: HubLike | None) -> list[Source]:
     if text.startswith("hf://"):
-        return find_in_hub(text, endpoint)
+        urls = expand_braces(text)
+        return _known(text, (source for url in urls for source in find_in_hub(url, endpoint)))
     if text.startswith("file://"):
         text = text.removeprefix("file://")
     if "://" in text:

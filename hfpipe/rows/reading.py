@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,11 +15,24 @@ from hfpipe.rows.columnar import parquet_chunks
 from hfpipe.rows.columns import stack
 from hfpipe.rows.identity import ROW_ID, number_repeats
 from hfpipe.rows.jsonl import jsonl_chunks
-from hfpipe.rows.records import CHUNK_ROWS, SHOWN_BAD_ROWS, BadRows, FileRows, Reading
+from hfpipe.rows.records import (
+    CHUNK_ROWS,
+    SHOWN_BAD_ROWS,
+    BadRows,
+    FileRows,
+    Reading,
+    one_line_errors,
+)
 from hfpipe.rows.separated import separated_chunks
 from hfpipe.rows.sources import Source, Tally, kind_of, open_raw, opened, reading_errors
+from hfpipe.rows.webdataset import webdataset_chunks
 
-_SEPARATORS = {"csv": ",", "tsv": "\t"}
+_READERS: dict[str, Callable[[io.BufferedReader, Reading], Iterator[FileRows]]] = {
+    "jsonl": jsonl_chunks,
+    "csv": partial(separated_chunks, ","),
+    "tsv": partial(separated_chunks, "\t"),
+    "webdataset": webdataset_chunks,
+}
 SPLIT = "split"
 
 
@@ -56,11 +71,12 @@ def read_chunks(
         RunError: The disk or the network failed.
     """
     reading = Reading(source.name, list(texts), BadRows(source.name, shown), chunk_rows)
-    for chunk in _chunks(source, reading, advance):
-        if source.split and SPLIT not in chunk.table.column_names:
-            said = pa.array([source.split] * chunk.table.num_rows, pa.string())
-            chunk.table = chunk.table.append_column(SPLIT, said)
-        yield chunk
+    with one_line_errors():
+        for chunk in _chunks(source, reading, advance):
+            if source.split and SPLIT not in chunk.table.column_names:
+                said = pa.array([source.split] * chunk.table.num_rows, pa.string())
+                chunk.table = chunk.table.append_column(SPLIT, said)
+            yield chunk
 
 
 def _chunks(source: Source, reading: Reading, advance: Callable[[int], None]) -> Iterator[FileRows]:
@@ -71,10 +87,7 @@ def _chunks(source: Source, reading: Reading, advance: Callable[[int], None]) ->
                 source.sha256 = Tally(raw, advance).finish()
         return
     with opened(source, advance) as stream:
-        if source.kind == "jsonl":
-            yield from jsonl_chunks(stream, reading)
-        else:
-            yield from separated_chunks(stream, _SEPARATORS[source.kind], reading)
+        yield from _READERS[source.kind](stream, reading)
 
 
 def read_file(

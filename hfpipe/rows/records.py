@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import pyarrow as pa
+
+from hfpipe.errors import HfpipeError
 
 SHOWN_BAD_ROWS = 100
 CHUNK_ROWS = 50_000
@@ -59,6 +63,29 @@ class FileRows:
     bad_digests: list[str] = field(default_factory=list)
 
 
+def one_line(text: str, most: int = 500) -> str:
+    r"""A message on one line: names in it may have line breaks, or be endless.
+
+    >>> one_line("column 'a\n b' is \x1b[1m bold"), one_line("abcdef", most=4)
+    ("column 'a b' is \\x1b[1m bold", 'abc…')
+    """
+    flat = re.sub(r"\s*[\r\n\t\v\f]\s*", " ", text)
+    shown = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in flat)
+    return shown if len(shown) <= most else f"{shown[: most - 1]}…"
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Errors of the block on one line, whatever the names in them hold."""
+    try:
+        yield
+    except HfpipeError as error:
+        said = one_line(str(error))
+        if said == str(error):
+            raise
+        raise type(error)(said) from error
+
+
 class BadRows:
     """Collects a file's bad rows, so many of them in words.
 
@@ -81,7 +108,7 @@ class BadRows:
         self.digests.append(digest)
         if self._left > 0:
             self._left -= 1
-            self.rows.append(BadRow(self.file, line, reason, digest))
+            self.rows.append(BadRow(self.file, line, one_line(reason), digest))
 
     def take(self) -> tuple[list[BadRow], list[str]]:
         """What was noted since the last call: rows in words, and all digests."""

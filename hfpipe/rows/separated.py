@@ -55,13 +55,13 @@ class _Lines:
 
 
 def separated_chunks(
-    stream: io.BufferedReader, separator: str, reading: Reading
+    separator: str, stream: io.BufferedReader, reading: Reading
 ) -> Iterator[FileRows]:
     """Read a CSV or TSV file chunk by chunk. An empty cell is a missing value.
 
     Args:
-        stream: The file, unzipped.
         separator: What stands between cells.
+        stream: The file, unzipped.
         reading: What to look for; takes the bad records. Cells of its ``texts`` stay as they are;
             in other columns numbers become numbers.
 

@@ -77,6 +77,7 @@ class Source:
         split: The split that the name of a file in a Hub repo says.
         revision: The commit that a file in a Hub repo is read from.
         sha256: Of its bytes as they lie there; known when all chunks have been read.
+        identity: The same for two names of one file.
     """
 
     name: str
@@ -87,6 +88,7 @@ class Source:
     split: str | None = None
     revision: str | None = None
     sha256: str | None = None
+    identity: str = field(default="", repr=False)
 
     @property
     def short(self) -> str:
@@ -97,12 +99,9 @@ class Source:
         """
         return os.path.basename(self.name) if self.files is None else self.name
 
-    @property
-    def identity(self) -> tuple[str, str]:
-        """The same for two names of one file."""
-        if self.files is None:
-            return "", os.path.realpath(self.path)
-        return repr(self.files), self.path
+    def __post_init__(self) -> None:
+        if not self.identity:
+            self.identity = os.path.realpath(self.path)
 
     def __fspath__(self) -> str:
         """The local path.
@@ -179,8 +178,6 @@ def check_beginning(source: Source, start: bytes) -> None:
     Raises:
         UserError: That is so.
     """
-    if source.kind == "webdataset":
-        return
     for magic, what in _FOREIGN.items():
         if start.startswith(magic):
             raise UserError(f"{source.name}: this is {what}")
