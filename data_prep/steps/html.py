@@ -7,22 +7,23 @@ from dataclasses import dataclass
 
 from data_prep.steps._kinds import settled
 
-# Only what is an element of HTML is a tag: List<String>, a <b c> d> e and <url> stay.
+# Only what is an element of HTML is a tag: List<String> and <url> stay.
 BLOCKS = (
-    "address|article|aside|blockquote|body|br|caption|center|dd|details|dialog|div|dl|dt|fieldset|"
-    "figcaption|figure|footer|form|h[1-6]|head|header|hr|html|legend|li|main|menu|nav|ol|optgroup|"
-    "option|p|pre|section|select|summary|table|tbody|td|tfoot|th|thead|title|tr|ul"
+    "address article aside blockquote body br caption center dd details dialog div dl dt fieldset "
+    "figcaption figure footer form h1 h2 h3 h4 h5 h6 head header hr html legend li main menu nav "
+    "ol optgroup option p pre section select summary table tbody td tfoot th thead title tr ul"
 )
 INLINE = (
-    "abbr|acronym|area|audio|a|base|bdi|bdo|big|button|b|canvas|cite|code|colgroup|col|datalist|"
-    "data|del|dfn|embed|em|font|iframe|img|input|ins|i|kbd|label|link|map|mark|meta|meter|noscript|"
-    "object|output|param|picture|progress|q|rp|rt|ruby|samp|script|small|source|span|strike|strong|"
-    "style|sub|sup|svg|s|template|textarea|time|track|tt|u|var|video|wbr"
+    "abbr acronym area audio a base bdi bdo big button b canvas cite code colgroup col datalist "
+    "data del dfn embed em font iframe img input ins i kbd label link map mark meta meter noscript "
+    "object output param picture progress q rp rt ruby samp script small source span strike strong "
+    "style sub sup svg s template textarea time track tt u var video wbr"
 )
+#: What each element leaves behind.
+GAPS = dict.fromkeys(BLOCKS.split(), "\n") | dict.fromkeys(INLINE.split(), "")
 # No part of it looks beyond the next "<", and nothing is tried twice: the time is linear.
 REST = r"""(?=[\s/>])(?:[^<>"']++|"[^"<]*+"|'[^'<]*+'|["'])*+>"""
-BLOCK = re.compile(rf"</?(?:{BLOCKS}){REST}", re.IGNORECASE)
-TAG = re.compile(rf"</?(?:{INLINE}){REST}|<!doctype\b[^<>]*+>", re.IGNORECASE)
+TAG = re.compile(rf"</?([a-z][a-z0-9]{{0,9}}+){REST}|<!doctype\b[^<>]*+>", re.IGNORECASE)
 HIDDEN = tuple(
     (re.compile(f"{start}.*?{end}", re.DOTALL | re.IGNORECASE), re.compile(end, re.IGNORECASE))
     for start, end in (
@@ -61,12 +62,18 @@ class Html:
         if "<" in text:
             for pattern, end in HIDDEN:
                 stripped = _without(stripped, pattern, end)
-            stripped = TAG.sub("", BLOCK.sub("\n", stripped))
+            stripped = TAG.sub(_gap, stripped)
         if self.entities and "&" in stripped:
             from ftfy.fixes import unescape_html
 
             stripped = unescape_html(stripped)
         return text if stripped == text else stripped.strip("\n")
+
+
+def _gap(found: re.Match[str]) -> str:
+    """What a tag leaves behind; what is no tag leaves itself."""
+    name = found[1]
+    return GAPS.get(name.lower(), found[0]) if name else ""
 
 
 def _without(text: str, pattern: re.Pattern[str], end: re.Pattern[str]) -> str:
