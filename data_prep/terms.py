@@ -32,10 +32,9 @@ class TermCounter:
     def __init__(self) -> None:
         self._table = loops.Table(
             slots=np.empty(0, dtype=np.int64),
+            facts=np.empty((0, 4), dtype=np.int64),
             letters=np.empty(0, dtype=np.uint8),
-            starts=np.zeros(1, dtype=np.int64),
-            seen=np.empty(0, dtype=np.int64),
-            size=np.zeros(1, dtype=np.int64),
+            size=np.zeros(2, dtype=np.int64),
         )
         self._grow()
         self._parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
@@ -82,21 +81,19 @@ class TermCounter:
 
     def _grow(self) -> None:
         """Make room for twice as many terms and letters."""
-        old, count = self._table, int(self._table.size[0])
-        terms = max(2 * len(old.seen), FIRST_TERMS)
-        letters = max(2 * len(old.letters), LETTERS_A_TERM * FIRST_TERMS)
+        old = self._table
+        terms = max(2 * len(old.facts), FIRST_TERMS)
         self._table = loops.Table(
             slots=np.full(1 << (2 * terms - 1).bit_length(), loops.FREE, dtype=np.int64),
-            letters=_longer(old.letters, letters),
-            starts=_longer(old.starts, terms + 1),
-            seen=_longer(old.seen, terms),
+            facts=_longer(old.facts, terms),
+            letters=_longer(old.letters, max(2 * len(old.letters), LETTERS_A_TERM * FIRST_TERMS)),
             size=old.size,
         )
-        loops.place_hashes(self._table.starts, self._table.letters, count, self._table.slots)
+        loops.place_terms(self._table)
 
 
 def _longer(array: np.ndarray, length: int) -> np.ndarray:
-    longer = np.empty(length, dtype=array.dtype)
+    longer = np.empty((length, *array.shape[1:]), dtype=array.dtype)
     longer[: len(array)] = array
     return longer
 
