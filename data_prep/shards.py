@@ -5,11 +5,12 @@ from __future__ import annotations
 import io
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 
 from hfpipe.errors import HfpipeError, RunError, UserError, nearest
+from hfpipe.rows.remote import find_remote, shown_url
 
 #: Bytes of vectors that are held; the shard in use may be larger.
 HELD_BYTES = 512 * 2**20
@@ -35,7 +36,6 @@ class ShardFolder:
         self.array = array
         self._held_bytes = held_bytes
         self._held: OrderedDict[str, np.ndarray] = OrderedDict()
-        self._files: Any = None
 
     def vectors(self, key: str) -> np.ndarray:
         """The vectors of a shard: (vectors, dim) in the float type of the file.
@@ -79,24 +79,21 @@ class ShardFolder:
         return found
 
     def _content(self, key: str) -> bytes:
-        inside = self._inside(key)
-        place = f"{self.root}/{inside}"
+        place = f"{self.root}/{self._inside(key)}"
+        if "://" in place:
+            source = next(find_remote(place), None)
+            if source is None or source.files is None:
+                raise UserError(f"{shown_url(place)} is a folder: '{key}' must name a file")
+            with source.files.open(source.path, "rb") as file:
+                return file.read()
         try:
-            import fsspec
-
-            if self._files is None:
-                self._files = fsspec.core.url_to_fs(self.root)
-            files, folder = self._files
-            return bytes(files.cat_file(f"{folder}/{inside}"))
+            return Path(place).read_bytes()
         except FileNotFoundError:
             raise UserError(
                 f"no file {place}: prepare.vectors.root says what '{key}' is relative to"
             ) from None
-        except ImportError as error:
-            raise UserError(f"{place}: {error}: pip install 'hfpipe[s3]'") from error
-        except Exception as error:  # each kind of storage has errors of its own
-            cause = " ".join(str(error).split())[:200] or type(error).__name__
-            raise RunError(f"{place} cannot be read: {cause}") from error
+        except OSError as error:
+            raise RunError(f"{place} cannot be read: {error.strerror or error}") from error
 
     def _inside(self, key: str) -> str:
         """A shard's place below the root; whatever the manifest says, nothing else is read."""

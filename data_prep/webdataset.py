@@ -8,7 +8,7 @@ import re
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ from hfpipe.rows.values import json_text
 
 TEXT = "txt"
 REST = "json"
+#: The image column that is known by its file's extension alone.
+IMAGE = "image"
 
 #: How files of these kinds begin; the keys are the extensions that readers know.
 _BEGINNINGS: dict[str, re.Pattern[bytes]] = {
@@ -44,10 +46,10 @@ def write_shards(
 ) -> list[Path]:
     """Write rows as ``{split}-000000.tar`` and on: all of them, or none if it fails.
 
-    A row becomes a sample: an image column (struct of ``bytes`` and ``path``) its own file, named
-    for the column if that is called ``png``, ``jpg`` and so on, else for what the image is; the
-    text column ``txt`` a ``.txt`` file; everything else one ``.json`` file. A missing image or text
-    has no file. The same rows give the same bytes.
+    A row becomes a sample: an image (struct of ``bytes`` and ``path``) a file of its own, ``.png``
+    where the column is ``png`` or ``image``, ``.photo.png`` where it is ``photo``; the text column
+    ``txt`` a ``.txt`` file; everything else one ``.json`` file. A missing image or text has no
+    file. The same rows give the same bytes.
 
     Args:
         tables: The rows, in order, all of one schema.
@@ -103,7 +105,7 @@ def _samples(table: pa.Table, key: str) -> Iterator[Sample]:
     """Each row's id, and its files by extension."""
     if key not in table.column_names:
         raise UserError(f"no column '{key}' to name the samples by")
-    images = _image_namers(table.schema)
+    images = {field.name for field in table.schema if _is_image(field.type)}
     for batch in table.to_batches(1000):
         for row in batch.to_pylist():
             row_id = str(row[key]) if row[key] is not None else ""
@@ -112,9 +114,7 @@ def _samples(table: pa.Table, key: str) -> Iterator[Sample]:
             yield row_id, _files(row, row_id, images)
 
 
-def _files(
-    row: Mapping[str, Any], row_id: str, images: Mapping[str, Callable[[Any], str]]
-) -> dict[str, bytes]:
+def _files(row: Mapping[str, Any], row_id: str, images: Collection[str]) -> dict[str, bytes]:
     files: dict[str, bytes] = {}
     rest = {}
     for name, value in row.items():
@@ -125,7 +125,7 @@ def _files(
                 raise UserError(
                     f"row '{row_id}': image '{name}' has a path and no bytes: read the images in"
                 )
-            files[images[name](value)] = value["bytes"]
+            files[_extension(name, value)] = value["bytes"]
         elif name == TEXT and isinstance(value, str):
             files[TEXT] = value.encode()
         else:
@@ -134,26 +134,20 @@ def _files(
     return files
 
 
-def _image_namers(schema: pa.Schema) -> dict[str, Callable[[Any], str]]:
-    """For each image column, what gives an image's extension."""
-    columns = [field.name for field in schema if _is_image(field.type)]
-    alone = len(columns) == 1
-
-    def named(column: str) -> Callable[[Any], str]:
-        if column.lower() in _EXTENSIONS:
-            return lambda image: column
-        if alone:
-            return lambda image: _extension(image) or column
-        return lambda image: ".".join(filter(None, (column, _extension(image))))
-
-    return {column: named(column) for column in columns}
-
-
 def _is_image(kind: pa.DataType) -> bool:
     return pa.types.is_struct(kind) and {field.name for field in kind} == {"bytes", "path"}
 
 
-def _extension(image: Mapping[str, Any]) -> str:
+def _extension(column: str, image: Mapping[str, Any]) -> str:
+    """What an image's file is called behind the row's id."""
+    if column.lower() in _EXTENSIONS:
+        return column
+    kind = _kind(image)
+    named = "" if column == IMAGE and kind else quote(column, safe="")
+    return ".".join(filter(None, (named, kind)))
+
+
+def _kind(image: Mapping[str, Any]) -> str:
     """An image's extension: by its path, else by how it begins; empty where neither tells."""
     said = Path(image["path"] or "").suffix[1:].lower()
     if said in _EXTENSIONS:

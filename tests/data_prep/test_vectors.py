@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from pathlib import Path
 
 import numpy as np
@@ -327,7 +326,7 @@ def test_shards_on_s3_are_read_like_those_in_a_folder(bucket):
     rows = [{KEYS[0]: "embeddings/a.npz", "shard_idx": place} for place in (2, 0)]
     table, _ = read("s3://vectors/run", rows)
     assert table.column("video").to_pylist() == values[[2, 0]].tolist()
-    with pytest.raises(UserError, match=r"no file s3://vectors/run/embeddings/b\.npz"):
+    with pytest.raises(UserError, match=r"s3://vectors/run/embeddings/b\.npz does not exist"):
         read("s3://vectors/run", [{KEYS[0]: "embeddings/b.npz", "shard_idx": 0}])
 
 
@@ -343,6 +342,5 @@ def test_a_storage_that_does_not_answer_is_one_clear_line(bucket, monkeypatch):
 
 
 def test_a_kind_of_storage_that_does_not_exist_is_named():
-    with pytest.raises(HfpipeError, match="s4://vectors/a.npz"):
+    with pytest.raises(UserError, match=r"s4://vectors/a\.npz: no such kind of address"):
         read("s4://vectors", [{KEYS[0]: "a.npz", "shard_idx": 0}])
-    assert os.environ.get("AWS_ENDPOINT_URL") is None

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from data_prep.webdataset import escape_key, unescape_key, write_shards
 from hfpipe.errors import UserError
+from hfpipe.rows.paths import find_inputs
+from hfpipe.rows.reading import read_chunks
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
@@ -134,6 +136,53 @@ def test_the_stock_reader_gives_images_texts_and_fields(tmp_path):
         assert got["json"] == {key: row[key] for key in ("row_id", "label", "vector", "labels")}
 
 
+SMALL = [picture((shade, 0, 0)) for shade in (0, 100)]
+
+
+@given(
+    rows=st.dictionaries(
+        IDS,
+        st.fixed_dictionaries(
+            {
+                "image": st.one_of(st.none(), st.sampled_from(SMALL)),
+                "photo": st.one_of(st.none(), st.sampled_from(SMALL)),
+                "txt": st.one_of(st.none(), TEXTS),
+                "label": st.one_of(st.none(), TEXTS),
+                "labels": st.one_of(st.none(), st.fixed_dictionaries({"n": st.integers(0, 9)})),
+            }
+        ),
+        min_size=1,
+        max_size=5,
+    )
+)
+@settings(max_examples=40, deadline=None, derandomize=True)
+def test_prepare_reads_what_it_has_written(tmp_path_factory, rows):
+    images = {
+        name: [row[name] and {"bytes": row[name], "path": None} for row in rows.values()]
+        for name in ("image", "photo")
+    }
+    table = pa.table(
+        {
+            "row_id": list(rows),
+            **{name: pa.array(values, IMAGE) for name, values in images.items()},
+            "txt": pa.array([row["txt"] for row in rows.values()], pa.string()),
+            "label": pa.array([row["label"] for row in rows.values()], pa.string()),
+            "labels": [row["labels"] for row in rows.values()],
+        }
+    )
+    shards = write_shards([table], tmp_path_factory.mktemp("shards"), "train", 2)
+    chunks = [chunk for shard in shards for chunk in read_chunks(find_inputs([shard])[0])]
+    assert [bad for chunk in chunks for bad in chunk.bad] == []
+    found = [row for chunk in chunks for row in chunk.table.to_pylist()]
+    for (row_id, row), got in zip(rows.items(), found, strict=True):
+        assert (got["row_id"], unescape_key(got["key"])) == (row_id, row_id)
+        for name in ("image", "photo"):
+            assert (got.get(name) or {"bytes": None})["bytes"] == row[name]
+        assert {name: got.get(name) for name in ("txt", "label", "labels")} == {
+            name: row[name] for name in ("txt", "label", "labels")
+        }
+
+
 def test_the_same_rows_give_the_same_bytes_without_a_trace_of_when_and_who(tmp_path):
     rows = [
         {"row_id": "a", "png": b"x", "txt": "t", "label": "l", "vector": [0, 1], "labels": None}
@@ -159,7 +208,8 @@ def test_the_same_rows_give_the_same_bytes_without_a_trace_of_when_and_who(tmp_p
         ({"image": (picture((0, 0, 0)), "b/c.JPEG")}, ["a.jpeg"]),
         ({"image": (b"who knows", None)}, ["a.image"]),
         ({"png": (b"who knows", "x.gif")}, ["a.png"]),
-        ({"left": (picture((0, 0, 0)), None), "right": (b"?", None)}, ["a.left.png", "a.right"]),
+        ({"photo": (picture((0, 0, 0)), None)}, ["a.photo.png"]),
+        ({"a/b": (picture((0, 0, 0)), None), "right": (b"?", None)}, ["a.a%2Fb.png", "a.right"]),
     ],
 )
 def test_an_image_is_named_for_its_column_or_for_what_it_is(tmp_path, columns, names):
