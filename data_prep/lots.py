@@ -66,10 +66,25 @@ def draw_order(
     ... ]
     True
     """
-    lots = draw_lots(row_ids, seed, purpose)
+    return by_lot(draw_lots(row_ids, seed, purpose), row_ids)
+
+
+def by_lot(lots: np.ndarray, row_ids: pa.Array | pa.ChunkedArray | Sequence[str]) -> np.ndarray:
+    """Put rows in the order of their lots, and those with equal lots in the order of their ids.
+
+    Args:
+        lots: (rows,) uint64.
+        row_ids: Distinct ids.
+
+    Returns:
+        Positions, (rows,) int64.
+
+    >>> by_lot(np.array([5, 9, 5, 1]), ["d", "c", "b", "a"]).tolist()
+    [3, 2, 0, 1]
+    """
     order = np.argsort(lots, kind="stable")
     drawn = lots[order]
-    # The id settles the order of equal lots, so that no tie falls back on the input order.
+    # No tie falls back on the input order.
     for tied in _runs(np.flatnonzero(drawn[1:] == drawn[:-1])):
         order[tied] = sorted(order[tied].tolist(), key=lambda position: str(row_ids[position]))
     return order.astype(np.int64)

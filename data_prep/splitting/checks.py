@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from data_prep.splitting.placing import Rows
-from data_prep.splitting.request import NOWHERE, SPLITS, SplitRequest
+from data_prep.splitting.request import NOWHERE, SPLITS, TRAIN, SplitRequest
 from hfpipe.errors import UserError
 
 
@@ -17,36 +17,47 @@ def check_split(request: SplitRequest, splits: np.ndarray, way: str) -> None:
     """
     for code, split in enumerate(SPLITS):
         if not np.any(splits == code):
-            raise UserError(f"split '{split}' would be empty: {_why_empty(request, way, split)}")
-    labelled = request.labels >= 0
-    unseen = np.setdiff1d(request.labels[labelled], request.labels[labelled & (splits == 0)])
-    if len(unseen):
-        # A class all of whose rows were dropped is in no split, so that nothing can go wrong.
-        there = np.intersect1d(unseen, request.labels[labelled & (splits > 0)])
-        unseen_names = sorted(request.label_names[code] for code in there.tolist())
-        if unseen_names:
-            raise UserError(
-                f"class '{unseen_names[0]}' has no train row: use --split "
-                f"{_class_keeping(request, way)}, or leave it out with --drop-labels "
-                f"'{unseen_names[0]}'"
-            )
+            raise UserError(f"split '{split}' would be empty: {_why_empty(request, way)}")
+    kinds = len(request.label_names)
+    seen, later = (
+        np.bincount(request.labels[marks & (request.labels >= 0)], minlength=kinds)
+        for marks in (splits == TRAIN, splits > TRAIN)
+    )
+    # A class all of whose rows were dropped is in no split, so that nothing can go wrong.
+    unseen = np.flatnonzero((seen == 0) & (later > 0)).tolist()
+    if unseen:
+        name = min(request.label_names[code] for code in unseen)
+        raise UserError(
+            f"class '{name}' has no train row: use --split {_class_keeping(request, way)}, or "
+            f"leave it out with --drop-labels '{name}'"
+        )
 
 
-def _why_empty(request: SplitRequest, way: str, split: str) -> str:
+def _why_empty(request: SplitRequest, way: str) -> str:
     if way == "given":
         return f"{request.given_from} gives no row to it"
-    rows = f"{request.rows} rows with --sizes {request.shown_sizes}"
-    if way == "time" and request.gap:
-        return f"{rows}, less those in --gap; give more rows, other sizes or a smaller gap"
-    return f"{rows}; give more rows or other sizes"
+    gap = ", less those in --gap" if request.gap and way == "time" else ""
+    return (
+        f"{request.rows} rows with --sizes {request.shown_sizes}{gap}; give more rows or other "
+        f"sizes{' or a smaller gap' if gap else ''}"
+    )
 
 
 def _class_keeping(request: SplitRequest, way: str) -> str:
     return "stratified_group" if request.group_name or "group" in way else "stratified"
 
 
-def refuse_small_classes(rows: Rows, needed: int, request: SplitRequest, way: str) -> None:
+def refuse_small_classes(
+    rows: Rows, needed: int, request: SplitRequest, what: str, way_out: str
+) -> None:
     """Refuse classes that have fewer rows, or fewer units, than there are splits.
+
+    Args:
+        rows: The rows.
+        needed: How many splits there are.
+        request: What the rows come from.
+        what: What the rows are too few for, for the message.
+        way_out: What to do about it, for the message.
 
     Raises:
         UserError: The first such class by name, and how many there are.
@@ -67,12 +78,21 @@ def refuse_small_classes(rows: Rows, needed: int, request: SplitRequest, way: st
             f"{needed} a class; leave small classes out with --min-count {needed} or "
             f"--drop-labels '{name}'"
         )
-    other = "--split group" if request.group_name else "--split random"
     raise UserError(
         f"class '{name}' has {said} in {units[first]} {_units_noun(request, units[first])}{more}: "
-        f"too few for {way}, which needs {needed} a class; use {other}, or leave the class out "
-        f"with --drop-labels '{name}'"
+        f"too few for {what}, which needs {needed} a class; {way_out}, or leave the class out with "
+        f"--drop-labels '{name}'"
     )
+
+
+def refuse_no_groups(request: SplitRequest, way: str) -> None:
+    """Refuse to split by groups that are not named.
+
+    Raises:
+        UserError: There are none.
+    """
+    if request.units is None:
+        raise UserError(f"--split {way} needs the column that names the groups: --group-by COL")
 
 
 def refuse_large_units(
@@ -107,6 +127,8 @@ def refuse_large_units(
 
 def _units_a_class(rows: Rows) -> np.ndarray:
     width = len(rows.class_names)
+    if int(rows.units.max()) + 1 == len(rows.units):
+        return np.bincount(rows.classes, minlength=width)
     cells = np.unique(rows.units * width + rows.classes)
     return np.bincount(cells % width, minlength=width)
 
@@ -122,11 +144,11 @@ def _where_units(request: SplitRequest) -> str:
 
 def _called(request: SplitRequest, position: int) -> str:
     if request.group_name and request.group_of is not None:
-        return f"group '{request.group_of(position)}' (with what is joined to it)"
+        return f"group '{request.group_of(position)}'"
     return f"the largest {_units_noun(request, 1)}"
 
 
 def _way_out(request: SplitRequest) -> str:
     if request.group_name:
         return "group by a finer column, or give other --sizes"
-    return "leave them out (no --no-clean), raise --threshold, or let them part with --no-clusters"
+    return "let them be dropped (no --no-clean), or let them part with --no-clusters"

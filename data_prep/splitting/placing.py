@@ -3,7 +3,8 @@
 The number of each class that a split should have is its share of the class. Units of several rows
 are placed one after the other, largest first, each where it lowers the squared deviations
 (relative to what is wanted: chi-square) most; this is the idea of scikit-learn's
-StratifiedGroupKFold, here for unequal shares. Single rows then make up the exact shares.
+StratifiedGroupKFold, here for unequal shares. Single rows then make up the exact shares. Where
+there are only a few units, moves and swaps make the shares as near as they get.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from data_prep.splitting.greedy import place_units
+from data_prep.splitting.improving import improve
 from data_prep.splitting.mending import mend
 from data_prep.splitting.request import NOWHERE, SplitRequest
 from data_prep.splitting.shares import fill_at_cuts, fill_by_class
@@ -76,6 +78,7 @@ def place(rows: Rows, sizes: np.ndarray, settled: np.ndarray, least: int = 1) ->
         fill_at_cuts(rows.order, splits, sizes)
     if np.any(free & several):
         mend(rows.classes, rows.units, free, splits, sizes, least)
+        improve(rows.classes, rows.units, free, splits, sizes, least)
     return splits
 
 
@@ -105,8 +108,10 @@ def _numbered_classes(
     # One more entry: code -1, no class, comes first.
     rank = np.zeros(len(names) + 1, dtype=np.int64)
     rank[by_name] = np.arange(1, len(names) + 1)
-    present, classes = np.unique(rank[labels], return_inverse=True)
-    return classes, [names[by_name[at - 1]] if at else "" for at in present.tolist()]
+    ranks = rank[labels]
+    there = np.bincount(ranks, minlength=len(rank)) > 0
+    found = [names[by_name[at - 1]] if at else "" for at in np.flatnonzero(there).tolist()]
+    return (np.cumsum(there) - 1)[ranks], found
 
 
 def _with_their_unit(units: np.ndarray, settled: np.ndarray) -> np.ndarray:

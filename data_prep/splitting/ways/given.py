@@ -54,7 +54,8 @@ def split(request: SplitRequest) -> Assignment:
         return Assignment(splits)
     train = splits == TRAIN
     rows = Rows.of(request, by_class=True, marks=train)
-    refuse_small_classes(rows, 2, request, "validation drawn from train")
+    way_out = "name validation rows too"
+    refuse_small_classes(rows, 2, request, "validation drawn from train", way_out)
     sizes = np.array(request.sizes[:2]) / sum(request.sizes[:2])
     splits[train] = place(rows, sizes, request.settled()[train])
     return Assignment(splits)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from data_prep.splitting.checks import refuse_no_groups
 from data_prep.splitting.request import Assignment, SplitRequest
 from data_prep.splitting.ways import random
 
@@ -12,4 +13,5 @@ def split(request: SplitRequest) -> Assignment:
     Raises:
         UserError: There are fewer groups than splits, or a group is larger than a split.
     """
+    refuse_no_groups(request, "group")
     return random.split(request)

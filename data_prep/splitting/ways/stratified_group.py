@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from data_prep.splitting.checks import refuse_no_groups
 from data_prep.splitting.request import Assignment, SplitRequest
 from data_prep.splitting.ways.stratified import split_by_class
 
@@ -13,4 +14,5 @@ def split(request: SplitRequest) -> Assignment:
         UserError: A class is in fewer groups than there are splits, or a group is larger than a
             split.
     """
-    return split_by_class(request, "--split stratified_group")
+    refuse_no_groups(request, "stratified_group")
+    return split_by_class(request, "--split stratified_group", "use --split group")
