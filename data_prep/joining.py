@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from hfpipe.errors import UserError, nearest
 from hfpipe.rows.identity import ROW_ID
@@ -18,12 +17,12 @@ class Joiner:
 
     Attributes:
         key: The column that both tables have.
-        keys: (entries,) the keys as text.
-        columns: The manifest's other columns, a row for each key.
+        places: Each key's row in ``columns``.
+        columns: The manifest's other columns.
     """
 
     key: str
-    keys: pa.Array
+    places: dict[str, int]
     columns: pa.Table
 
     def join(self, table: pa.Table) -> tuple[pa.Table, np.ndarray]:
@@ -45,9 +44,9 @@ class Joiner:
                     f"the rows and the --join manifest both have a column '{name}': rename it in "
                     "one of them, or leave it out of the manifest"
                 )
-        found = pc.index_in(
-            _key_texts(table, self.key, "the rows"), value_set=self.keys, skip_nulls=True
-        )
+        # A dictionary, not Arrow's index_in, which would hash the whole manifest for each chunk.
+        keys = _key_texts(table, self.key, "the rows").to_pylist()
+        found = pa.array([self.places.get(key) for key in keys], pa.int64())
         taken = self.columns.take(found)
         for field, column in zip(taken.schema, taken.columns, strict=True):
             table = table.append_column(field.with_nullable(True), column)
@@ -83,16 +82,16 @@ def join_manifest(manifest: pa.Table, key: str) -> Joiner:
             "the row"
         )
     others = manifest.drop_columns([key])
-    codes = texts.dictionary_encode().indices.to_numpy(zero_copy_only=False)
-    _, first = np.unique(codes, return_index=True)
-    _check_repeats(others, texts, codes, first)
-    return Joiner(key, texts.take(pa.array(first)), others.take(pa.array(first)))
+    places: dict[str, int] = {}
+    firsts = [places.setdefault(text, place) for place, text in enumerate(texts.to_pylist())]
+    _check_repeats(others, texts, np.array(firsts, dtype=np.int64))
+    return Joiner(key, places, others)
 
 
-def _check_repeats(others: pa.Table, texts: pa.Array, codes: np.ndarray, first: np.ndarray) -> None:
+def _check_repeats(others: pa.Table, texts: pa.Array, firsts: np.ndarray) -> None:
     """Refuse two entries of one key that differ; equal ones do no harm."""
-    repeats = np.setdiff1d(np.arange(len(codes)), first)
-    originals = first[codes[repeats]]
+    repeats = np.flatnonzero(firsts != np.arange(len(firsts)))
+    originals = firsts[repeats]
     later = others.take(pa.array(repeats)).to_pylist()
     earlier = others.take(pa.array(originals)).to_pylist()
     for place, (one, two) in enumerate(zip(earlier, later, strict=True)):
