@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from hfpipe.errors import UserError
 from hfpipe.rows.columns import marked
-from hfpipe.rows.identity import row_digest
+from hfpipe.rows.identity import row_digests
 from hfpipe.rows.records import FileRows, Reading
 from hfpipe.rows.sources import Source, open_raw
 
@@ -50,8 +50,8 @@ def parquet_chunks(source: Source, reading: Reading) -> Iterator[FileRows]:
 
 def _chunk(held: list[pa.Table], reading: Reading) -> FileRows:
     table = marked(pa.concat_tables(held).combine_chunks().replace_schema_metadata(None))
-    digests = [row_digest(row) for batch in table.to_batches(1_000) for row in batch.to_pylist()]
-    return reading.chunk(table, digests)
+    rows = (row for batch in table.to_batches(1_000) for row in batch.to_pylist())
+    return reading.chunk(table, row_digests(rows))
 
 
 def _batch_rows(metadata: pq.FileMetaData, reading: Reading) -> int:

@@ -6,6 +6,7 @@ import io
 import json
 import math
 from collections.abc import Iterator, Sequence
+from hashlib import blake2b
 from itertools import chain
 from typing import Any
 
@@ -103,26 +104,47 @@ def row_chunks(rows: Rows, reading: Reading, columns: dict[str, None]) -> Iterat
 
 def _parse(lines: Sequence[bytes], first: int, rows: Rows, reading: Reading) -> None:
     """Parse lines: with orjson where that gives what the standard library would."""
-    loads = orjson.loads
+    loads, dumps, sort, hashed = orjson.loads, orjson.dumps, orjson.OPT_SORT_KEYS, blake2b
+    keep, digest, place = rows.values.append, rows.digests.append, rows.lines.append
     for number, line in enumerate(lines, first):
         try:
             row = loads(line)
-            if type(row) is dict:
-                said = canonical(row)
-                # Integers beyond 64 bits became floats; every float as large has an exponent.
-                if b"e+" not in said:
-                    rows.add(row, raw_digest(said), number)
-                    continue
-        except (ValueError, RecursionError):
-            pass
-        line = line.strip().removeprefix(_BOM)
-        if not line:
+            said = dumps(row, None, sort)
+        except (ValueError, TypeError):
+            _parse_slowly(line, number, rows, reading)
             continue
-        try:
+        # Integers beyond 64 bits became floats; a float as large as that has an exponent. Nulls
+        # are left out of what is hashed.
+        if type(row) is not dict or b":null" in said or b"e+" in said:
+            _parse_slowly(line, number, rows, reading)
+            continue
+        keep(row)
+        digest(hashed(said, digest_size=10).hexdigest())
+        place(number)
+
+
+def _parse_slowly(line: bytes, number: int, rows: Rows, reading: Reading) -> None:
+    """Parse a line that is blank, no row, or that orjson alone will not do for."""
+    line = line.strip().removeprefix(_BOM)
+    if not line:
+        return
+    try:
+        row = _parsed(line)
+        said = canonical(row)
+        if b"e+" in said:
             row = parse_line(line, ())
-            rows.add(row, raw_digest(canonical(row)), number)
-        except (ValueError, RecursionError) as error:
-            reading.bad.add(number, reason_of(error), raw_digest(line))
+            said = canonical(row)
+        rows.add(row, raw_digest(said), number)
+    except (ValueError, RecursionError) as error:
+        reading.bad.add(number, reason_of(error), raw_digest(line))
+
+
+def _parsed(line: bytes) -> dict[str, Any]:
+    try:
+        row = orjson.loads(line)
+    except ValueError:
+        return parse_line(line, ())
+    return row if isinstance(row, dict) else parse_line(line, ())
 
 
 def _refuse_nested(rows: Rows, reading: Reading) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING
 
 from hfpipe.errors import UserError
 from hfpipe.rows.columns import cell_table
-from hfpipe.rows.identity import raw_digest, row_digest
+from hfpipe.rows.identity import raw_digest, row_digests
 from hfpipe.rows.lines import line_blocks
 from hfpipe.rows.records import FileRows, Reading
 
@@ -80,10 +80,9 @@ def separated_chunks(
         ended = not records and not reading.bad.digests
         if ended and some:
             return
-        cells = list(zip(*records, strict=True)) if records else [()] * len(header)
+        cells = [_missing(cells) for cells in zip(*records, strict=True)] or [()] * len(header)
         table = cell_table(header, cells, reading.texts)
-        digests = [row_digest(dict(zip(header, record, strict=True))) for record in records]
-        yield reading.chunk(table, digests)
+        yield reading.chunk(table, row_digests(_said(header, records)))
         some = True
 
 
@@ -106,32 +105,49 @@ def _header(file: str, reader: _Reader) -> list[str]:
     return names
 
 
-def _records(
-    reader: _Reader, lines: _Lines, width: int, reading: Reading
-) -> list[list[str | None]]:
+def _missing(cells: tuple[str, ...]) -> Sequence[str | None]:
+    return [cell or None for cell in cells] if "" in cells else cells
+
+
+def _said(header: list[str], records: list[list[str]]) -> Iterator[dict[str, str]]:
+    """What the records say, without their empty cells."""
+    for record in records:
+        row = dict(zip(header, record, strict=True))
+        yield {name: cell for name, cell in row.items() if cell} if "" in record else row
+
+
+def _records(reader: _Reader, lines: _Lines, width: int, reading: Reading) -> list[list[str]]:
     """The next chunk's records."""
-    records: list[list[str | None]] = []
+    records: list[list[str]] = []
     full = lines.size + reading.chunk_bytes
-    while len(records) + len(reading.bad.digests) < reading.chunk_rows and lines.size < full:
-        line = reader.line_num + 1
+    line = reader.line_num + 1
+    while True:
         try:
-            cells = next(reader)
-        except StopIteration:
-            break
+            for cells in reader:
+                if len(cells) == width and not lines.suspect:
+                    records.append(cells)
+                elif cells:  # else a blank line
+                    _judge(cells, width, line, records, reading)
+                line = reader.line_num + 1
+                held = len(records) + len(reading.bad.digests)
+                if held >= reading.chunk_rows or lines.size >= full:
+                    return records
+            return records
         except csv.Error as error:
             _refuse_endless(error, line, reading)
             reading.bad.add(line, str(error), raw_digest(str(line).encode()))
-            continue
-        if len(cells) == width and not lines.suspect:
-            records.append([cell or None for cell in cells])
-        elif cells:  # else a blank line
-            reason = _defect(cells, width)
-            if reason is None:
-                records.append([cell or None for cell in cells])
-            else:
-                said = "\x1f".join(cells).encode("utf-8", errors="surrogateescape")
-                reading.bad.add(line, reason, raw_digest(said))
-    return records
+            line = reader.line_num + 1
+
+
+def _judge(
+    cells: list[str], width: int, line: int, records: list[list[str]], reading: Reading
+) -> None:
+    reason = _defect(cells, width)
+    if reason is None:
+        records.append(cells)
+    else:
+        said = "\x1f".join(cells).encode("utf-8", errors="surrogateescape")
+        reading.bad.add(line, reason, raw_digest(said))
 
 
 def _refuse_endless(error: csv.Error, line: int, reading: Reading) -> None:
