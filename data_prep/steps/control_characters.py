@@ -14,8 +14,9 @@ UNSEEN = re.compile(
     "[\x00-\x08\x0e-\x1b\x1f\x7f-\x84\x86-\x9f\xad\u061c\u200b\u200e\u200f\u202a-\u202e"
     "\u2060-\u206f\ufdd0-\ufdef\ufeff\ufff9-\ufffb\ufffe\uffff\ud800-\udfff]+"
 )
-JOINERS = re.compile("[\u200c\u200d]+|[\U000e0000-\U000e007f]+")
-FLAG = "\U0001f3f4"
+JOINERS = re.compile("[\u200c\u200d]+")
+# Tags spell out the region of a flag.
+TAGS = re.compile("(?<![\U0001f3f4\U000e0000-\U000e007f])[\U000e0000-\U000e007f]++")
 
 
 @dataclass(frozen=True)
@@ -53,14 +54,10 @@ class ControlCharacters:
         if self.line_ends:
             cleaned = LINE_ENDS.sub("\n", cleaned)
         if not cleaned.isascii():
-            cleaned = JOINERS.sub(self._joiner, cleaned)
+            cleaned = JOINERS.sub(self._joiner, TAGS.sub("", cleaned))
         return text if cleaned == text else cleaned
 
     def _joiner(self, found: re.Match[str]) -> str:
-        text, run = found.string, found.group()
-        before, after = text[found.start() - 1 : found.start()], text[found.end() : found.end() + 1]
-        if run[0] >= "\U000e0000":
-            needed = before == FLAG
-        else:
-            needed = not (before.isascii() or after.isascii())
-        return run if needed and self.joiners else ""
+        text, start, end = found.string, found.start(), found.end()
+        joined = not (text[start - 1 : start].isascii() or text[end : end + 1].isascii())
+        return found.group() if joined and self.joiners else ""
