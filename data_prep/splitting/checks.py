@@ -127,10 +127,10 @@ def refuse_large_units(
 
 def _units_a_class(rows: Rows) -> np.ndarray:
     width = len(rows.class_names)
-    if int(rows.units.max()) + 1 == len(rows.units):
-        return np.bincount(rows.classes, minlength=width)
-    cells = np.unique(rows.units * width + rows.classes)
-    return np.bincount(cells % width, minlength=width)
+    several = np.bincount(rows.units)[rows.units] > 1
+    cells = np.unique(rows.units[several] * width + rows.classes[several])
+    alone = np.bincount(rows.classes[~several], minlength=width)
+    return alone + np.bincount(cells % width, minlength=width)
 
 
 def _units_noun(request: SplitRequest, count: int) -> str:
@@ -151,4 +151,4 @@ def _called(request: SplitRequest, position: int) -> str:
 def _way_out(request: SplitRequest) -> str:
     if request.group_name:
         return "group by a finer column, or give other --sizes"
-    return "let them be dropped (no --no-clean), or let them part with --no-clusters"
+    return "leave out --no-clean so that they are dropped, or let them part with --no-clusters"

@@ -88,12 +88,19 @@ def numbered_units(order: np.ndarray, units: np.ndarray | None) -> np.ndarray:
     >>> numbered_units(np.array([2, 0, 1]), np.array([7, 5, 5])).tolist()
     [1, 0, 0]
     """
-    numbers = np.empty(len(order), dtype=np.int64)
-    if units is None:
-        numbers[order] = np.arange(len(order))
+    rows = len(order)
+    numbers = np.empty(rows, dtype=np.int64)
+    if units is None or not rows:
+        numbers[order] = np.arange(rows)
         return numbers
-    _, first, unit = np.unique(units[order], return_index=True, return_inverse=True)
-    numbers[order] = np.argsort(np.argsort(first))[unit]
+    if units.min() < 0 or units.max() >= 2 * rows:
+        units = np.unique(units, return_inverse=True)[1]
+    drawn = units[order]
+    # Written from the last row to the first, what stays is the place of each unit's first row.
+    first = np.empty(int(units.max()) + 1, dtype=np.int64)
+    first[drawn[::-1]] = np.arange(rows - 1, -1, -1)
+    opens = first[drawn] == np.arange(rows)
+    numbers[order] = (np.cumsum(opens) - 1)[first[drawn]]
     return numbers
 
 

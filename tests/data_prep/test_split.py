@@ -258,6 +258,11 @@ REFUSED = {
         {"labels": [*"abab"], "given": ["train", "tset", "tset", "test"]},
         ("--split-column: 2 rows say 'tset'; did you mean 'test'?",),
     ),
+    "several unknown given splits": (
+        "given",
+        {"labels": [*"ababa"], "given": ["train", "b", "a", None, " "]},
+        ("--split-column: 1 row says 'a'; there is 'train', 'validation', 'test'",),
+    ),
     "rows without a given split": (
         "given",
         {
@@ -265,7 +270,7 @@ REFUSED = {
             "given": ["train", None, None, "test"],
             "given_from": "--splits-file",
         },
-        ("--splits-file: 2 rows say ''", "'train'"),
+        ("--splits-file: 2 rows have no split", "train, validation or test"),
     ),
     "no given test row": (
         "given",

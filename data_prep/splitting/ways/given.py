@@ -71,9 +71,24 @@ def _named(request: SplitRequest) -> np.ndarray:
     splits[settled != NOWHERE] = settled[settled != NOWHERE]
     lost = np.flatnonzero(splits == NOWHERE)
     if len(lost):
-        # Of several unknown names the first by name, so that the input order plays no part.
-        name = min((given[i] for i in lost.tolist()), key=lambda each: (each is None, str(each)))
-        said = "" if name is None else str(name)
-        rows = sum(given[i] == name for i in lost.tolist())
-        raise UserError(f"{request.given_from}: {rows} rows say '{said}'{nearest(said, SPLITS)}")
+        _refuse(Counter(given[at] for at in lost.tolist()), request)
     return splits
+
+
+def _refuse(lost: Counter[object], request: SplitRequest) -> None:
+    unknown = {str(name): rows for name, rows in lost.items() if name is not None}
+    named = sorted(name for name in unknown if name.strip())
+    if named:  # of several the first by name, so that the input order plays no part
+        said = named[0]
+        raise UserError(
+            f"{request.given_from}: {_rows(unknown[said], 'say', 'says')} '{said}'"
+            f"{nearest(said, SPLITS)}"
+        )
+    raise UserError(
+        f"{request.given_from}: {_rows(lost.total(), 'have', 'has')} no split: name train, "
+        "validation or test for each"
+    )
+
+
+def _rows(count: int, many: str, one: str) -> str:
+    return f"1 row {one}" if count == 1 else f"{count} rows {many}"
