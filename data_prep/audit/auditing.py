@@ -11,7 +11,8 @@ from typing import Any
 
 from data_prep.audit import checks
 from data_prep.audit.finding import VERDICTS, plain, worst
-from data_prep.audit.given import SPLITS, AuditInput
+from data_prep.audit.given import AuditInput
+from data_prep.splitting import SPLITS
 from hfpipe.reports.words import listed
 
 

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from data_prep.audit.verdict import sentence, tally
 from hfpipe.reports.rendering import text
 
-VERDICTS = {
-    "ok": "No check found a problem.",
-    "warn": "Something is worth a look before results are believed.",
-    "fail": "Results measured on these splits would not hold.",
-}
 
-
-def audit_section(audit: dict[str, Any]) -> str:
-    """The audit in Markdown, for the card's ``extra_sections``; every text is escaped.
+def audit_section(audit: Mapping[str, Any]) -> str:
+    """Write the audit in Markdown, for the card's ``extra_sections``; every text is escaped.
 
     Args:
         audit: From :func:`data_prep.audit.audit`.
@@ -25,7 +21,7 @@ def audit_section(audit: dict[str, Any]) -> str:
     lines = [
         "## Audit",
         "",
-        f"**{audit['verdict']}**: {VERDICTS[audit['verdict']]}",
+        f"**{audit['verdict']}**: {sentence(audit)} {tally(audit)}",
         "",
         "| Check | Verdict | Found |",
         "|---|---|---|",

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from data_prep.audit.given import AuditInput, mixed
+from hfpipe.reports.words import shortened
 
 FOLDS = 3
 #: A number with at most so many values is tried as a category too.
@@ -21,8 +22,8 @@ LEAVES, LEAF_ROWS = 64, 5
 DOUBT = 1.0
 #: A class needs so many rows in and outside of it for a score of its own.
 CLASS_ROWS = 20
-#: Classes with a score of their own, the largest first.
-SCORED_CLASSES = 50
+#: Classes with a score of their own, the largest; the rest counts as one.
+SCORED_CLASSES = 40
 CLASS_OF_ONE = "class '{}' against the rest"
 
 
@@ -51,9 +52,10 @@ class ColumnScore:
         """Its attributes."""
         return asdict(self)
 
-    def said(self) -> str:
+    def said(self, measure: str) -> str:
         """The column and its score in words."""
-        return f"'{self.column}' {self.score:.3f}"
+        name = shortened(" ".join(self.column.split()), 60)
+        return f"'{name}' ({measure} {self.score:.3f})"
 
 
 @dataclass(frozen=True)
@@ -98,8 +100,12 @@ class Judge:
     def __init__(self, given: AuditInput, sample: np.ndarray) -> None:
         self.folds = _folds(given, sample)
         self.targets = None if given.targets is None else given.targets[sample]
-        present, self.codes = np.unique(given.labels[sample], return_inverse=True)
-        self.names = [str(given.label_names[code]) if code >= 0 else "" for code in present]
+        self.codes, self.names = _largest_classes(given, sample)
+
+    @property
+    def width(self) -> int:
+        """Class codes, that of the small classes included."""
+        return int(self.codes.max()) + 1
 
     def score(self, name: str, values: np.ndarray, missing: np.ndarray) -> ColumnScore:
         """Score a column that was read as numbers (float64) or as category codes (int64)."""
@@ -123,7 +129,7 @@ class Judge:
         if self.targets is not None:
             wanted = self.targets[:, None]
         else:
-            wanted = np.eye(len(self.names))[self.codes]
+            wanted = np.eye(self.width)[self.codes]
         guesses = np.empty_like(wanted, dtype=np.float64)
         size = int(codes.max()) + 1
         for fold in range(FOLDS):
@@ -140,7 +146,7 @@ class Judge:
         """For each row what a small tree, grown on the other folds, says."""
         from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-        width = 1 if self.targets is not None else len(self.names)
+        width = 1 if self.targets is not None else self.width
         guesses = np.zeros((len(values), width))
         settings = {"max_leaf_nodes": LEAVES, "min_samples_leaf": LEAF_ROWS, "random_state": 0}
         for fold in range(FOLDS):
@@ -168,7 +174,7 @@ class Judge:
 
         found = {}
         counts = np.bincount(self.codes)
-        for code in np.argsort(-counts, kind="stable")[:SCORED_CLASSES].tolist():
+        for code in range(min(len(counts), SCORED_CLASSES)):
             inside, outside = int(counts[code]), int(counts.sum() - counts[code])
             if min(inside, outside) < CLASS_ROWS:
                 continue
@@ -192,6 +198,17 @@ class Judge:
         if not all(spreads):
             return Scored(0.0, "rank correlation")
         return Scored(abs(float(np.corrcoef(*ranks)[0, 1])), "rank correlation")
+
+
+def _largest_classes(given: AuditInput, sample: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """Codes and names of the classes, the largest first; small ones share the last code."""
+    labels = given.labels[sample]
+    counts = np.bincount(np.maximum(labels, 0), minlength=max(1, len(given.label_names)))
+    largest_first = np.argsort(-counts, kind="stable")
+    rank = np.empty_like(largest_first)
+    rank[largest_first] = np.arange(len(largest_first))
+    codes = np.minimum(rank[np.maximum(labels, 0)], SCORED_CLASSES)
+    return codes, [str(given.label_names[code]) for code in largest_first[:SCORED_CLASSES].tolist()]
 
 
 def _score(scored: Scored) -> float:

@@ -11,10 +11,9 @@ import numpy as np
 import pyarrow as pa
 from scipy.sparse import csr_matrix
 
+from data_prep.splitting import SPLITS
 from hfpipe.reports.words import shortened
 
-#: Names of the split codes 0, 1 and 2.
-SPLITS = ("train", "validation", "test")
 #: Characters of a text that is shown as an example.
 SHOWN_CHARACTERS = 160
 #: Rows whose texts are fetched at a time where all are needed.

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from data_prep.audit.given import SPLITS
+from data_prep.audit.finding import table
+from data_prep.splitting import SPLITS
+from hfpipe.reports.words import listed, percent
 
 #: Pairs of splits, what is learned from first.
 PAIRS = ((0, 1), (0, 2), (1, 2))
@@ -74,22 +77,51 @@ def codes_of(keys: np.ndarray) -> np.ndarray:
     """
     if not len(keys):
         return np.empty(0, dtype=np.int64)
-    order = np.lexsort((keys[:, 1], keys[:, 0]))
-    ordered = keys[order]
-    new = np.r_[False, (ordered[1:] != ordered[:-1]).any(axis=1)]
+    order = np.argsort(keys[:, 0])
+    first, second = keys[order].T
+    if np.any((first[1:] == first[:-1]) & (second[1:] != second[:-1])):
+        order = np.lexsort((keys[:, 1], keys[:, 0]))
+        first, second = keys[order].T
+    new = np.r_[False, (first[1:] != first[:-1]) | (second[1:] != second[:-1])]
     codes = np.empty(len(keys), dtype=np.int64)
     codes[order] = np.cumsum(new)
     return codes
 
 
-def shares_said(shares: dict[str, Any]) -> str:
+def share_said(share: float | None) -> str:
+    """Write a share; one that is small does not look like none.
+
+    >>> share_said(0.25), share_said(0.0001), share_said(0.0)
+    ('25.0 %', '< 0.1 %', 'none')
+    """
+    if share is not None and share < 0.0005:
+        return "< 0.1 %" if share else "none"
+    return percent(share)
+
+
+def shares_said(shares: Mapping[str, float | None]) -> str:
     """Write the shares of the splits that have rows.
 
     >>> shares_said({"validation": None, "test": 0.25})
-    '25.0 % of test rows'
+    '25.0 % of the test rows'
     """
-    from hfpipe.reports.words import listed, percent
+    known = {name: share for name, share in shares.items() if share is not None}
+    if not any(known.values()):
+        return f"none of the {listed(list(known))} rows"
+    return listed([f"{share_said(share)} of the {name} rows" for name, share in known.items()])
 
-    return listed(
-        [f"{percent(share)} of {name} rows" for name, share in shares.items() if share is not None]
-    )
+
+def pairs_table(what: str, pairs: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
+    """The table of :meth:`Overlap.pairs`.
+
+    Args:
+        what: What is shared, in the plural.
+        pairs: What is shared by which two splits, and their rows that have it.
+    """
+    rows = []
+    for name, found in pairs.items():
+        first, second = name.split("-")
+        said = [f"{found[split]:,} {split}" for split in (first, second)]
+        rows.append([f"{first} and {second}", found["shared"], *said])
+    columns = ("Splits", f"{what.capitalize()} in both", "Rows of one", "Rows of the other")
+    return table(f"{what.capitalize()} that stand in two splits", columns, rows)

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 
+from data_prep.audit.drawings import share_bars
 from data_prep.audit.finding import finding, graded, skipped, table, worst
-from data_prep.audit.given import SPLITS, AuditInput
+from data_prep.audit.given import AuditInput
+from data_prep.splitting import SPLITS
 from hfpipe.reports.words import count, percent
 
 TITLE = "Drift between splits"
 ORDER = 6
 #: Largest total variation between class shares, or Kolmogorov-Smirnov statistic, of two splits.
 WARN, FAIL = 0.05, 0.25
+MEASURES = {
+    "class shares": "total variation",
+    "target": "Kolmogorov-Smirnov",
+    "text length": "Kolmogorov-Smirnov",
+}
 #: A difference that chance makes more often than this is none.
 CHANCE = 0.001
 #: Classes listed, the largest first.
 LISTED = 40
+DRAWN = 15
 
 
 def check(given: AuditInput) -> dict[str, Any]:
@@ -25,25 +35,20 @@ def check(given: AuditInput) -> dict[str, Any]:
     if sum(size > 0 for size in given.split_sizes) < 2 or not given.split_sizes[0]:
         return skipped("there are no rows on both sides")
     values = given.lengths.astype(np.float64)
-    found: dict[str, Any] = {"lengths": _distances(values, given.splits)}
-    verdicts = [_graded(distance) for distance in found["lengths"].values()]
-    said = [f"text length differs by {_largest(found['lengths']):.3f}"]
-    tables = []
+    classes = None if given.regression else _classes(given)
+    distances = {"text length": _distances(values, given.splits)}
     if given.targets is not None:
-        found["targets"] = _distances(given.targets, given.splits)
-        verdicts += [_graded(distance) for distance in found["targets"].values()]
-        said.insert(0, f"the target differs by {_largest(found['targets']):.3f}")
-    else:
-        found["classes"] = classes = _classes(given)
-        verdicts += [_graded(distance) for distance in classes["distances"].values()]
-        said.insert(0, f"class shares differ by {_largest(classes['distances']):.3f}")
-        tables.append(_classes_table(classes))
-        if classes["unseen"]:
-            verdicts.append("fail")
-            said.insert(0, f"{count(len(classes['unseen']), 'class')} without a train row")
-        if classes["absent"]:
-            verdicts.append("warn")
-            said.append(f"{count(len(classes['absent']), 'class')} without a test row")
+        distances = {"target": _distances(given.targets, given.splits), **distances}
+    if classes is not None:
+        distances = {"class shares": classes.pop("distances"), **distances}
+    verdicts = [_graded(found) for each in distances.values() for found in each.values()]
+    said = [f"{what}: {MEASURES[what]} {_largest(each):.3f}" for what, each in distances.items()]
+    if classes and classes["unseen"]:
+        verdicts.append("fail")
+        said.insert(0, f"{count(len(classes['unseen']), 'class')} without a train row")
+    if classes and classes["absent"]:
+        verdicts.append("warn")
+        said.append(f"{count(len(classes['absent']), 'class')} without a test row")
     verdict = worst(verdicts)
     return finding(
         verdict,
@@ -52,9 +57,29 @@ def check(given: AuditInput) -> dict[str, Any]:
         if verdict == "ok"
         else "Fine where splits differ by design (by time, by group); elsewhere use stratified "
         "splits. Scores then say less about rows like those of train.",
-        numbers=found,
-        tables=tables,
+        numbers={"distances": distances, "classes": classes},
+        tables=[_table(distances), *([_classes_table(classes)] if classes else [])],
     )
+
+
+def plots(numbers: dict[str, Any]) -> list[Markup]:
+    """Shares of the largest classes in each split."""
+    classes = numbers.get("classes")
+    if not classes or not classes["classes"]:
+        return []
+    shown = {name: shares[:DRAWN] for name, shares in classes["shares"].items() if any(shares)}
+    names = classes["classes"][:DRAWN]
+    return [share_bars("classes", "Shares of the classes in each split", names, shown)]
+
+
+def _table(distances: Mapping[str, Mapping[str, Mapping[str, float]]]) -> dict[str, Any]:
+    rows = [
+        [what, split, MEASURES[what], found["statistic"], f"{found['p']:.2g}"]
+        for what, each in distances.items()
+        for split, found in each.items()
+    ]
+    columns = ("Of", "Train and", "Measure", "Difference", "Chance makes one so large")
+    return table("How far validation and test are from train", columns, rows)
 
 
 def _graded(distance: dict[str, float]) -> str:

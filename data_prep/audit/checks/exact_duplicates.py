@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from data_prep.audit.finding import finding, graded, table
-from data_prep.audit.given import SPLITS, AuditInput
-from data_prep.audit.overlap import codes_of, overlap, shares_said
+from data_prep.audit.finding import finding, graded
+from data_prep.audit.given import AuditInput
+from data_prep.audit.overlap import codes_of, overlap, pairs_table, shares_said
+from data_prep.splitting import SPLITS
 
 TITLE = "Exact duplicates across splits"
 ORDER = 1
@@ -35,18 +36,9 @@ def check(given: AuditInput) -> dict[str, Any]:
         "What is measured on them is memory. Let the cleaning drop duplicates, or look at how "
         "the given splits were made.",
         numbers={"texts": len(straddling), "pairs": pairs, "shares": shares},
-        tables=[_pairs_table(pairs)],
+        tables=[pairs_table("texts", pairs)],
         examples=_examples(given, codes, straddling[:SHOWN]),
     )
-
-
-def _pairs_table(pairs: dict[str, dict[str, int]]) -> dict[str, Any]:
-    rows = []
-    for name, row in pairs.items():
-        first, second = name.split("-")
-        rows.append([f"{first} and {second}", row["shared"], row[first], row[second]])
-    columns = ("Splits", "Texts in both", "Rows in the first", "Rows in the second")
-    return table("Texts that stand in two splits", columns, rows)
 
 
 def _examples(given: AuditInput, codes: np.ndarray, chosen: np.ndarray) -> list[dict[str, Any]]:

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from data_prep.audit.finding import finding, graded, skipped, table
-from data_prep.audit.given import SPLITS, AuditInput
-from data_prep.audit.overlap import overlap, shares_said
+from data_prep.audit.finding import finding, graded, skipped
+from data_prep.audit.given import AuditInput
+from data_prep.audit.overlap import overlap, pairs_table, shares_said
+from data_prep.splitting import SPLITS
 from hfpipe.reports.words import count
 
 TITLE = "Groups across splits"
@@ -43,7 +44,7 @@ def check(given: AuditInput) -> dict[str, Any]:
         f"{shares_said(shares)} are of groups that train has too",
         "A model can know them by their group. Split by group (group or stratified_group).",
         numbers=numbers,
-        tables=[_pairs_table(pairs)],
+        tables=[pairs_table("groups", pairs)],
         examples=_examples(given, straddling[:SHOWN]),
     )
 
@@ -54,15 +55,6 @@ def _shares(pairs: dict[str, dict[str, int]], given: AuditInput) -> dict[str, fl
         name: pairs[f"train-{name}"][name] / rows if rows else None
         for name, rows in zip(SPLITS[1:], given.split_sizes[1:], strict=True)
     }
-
-
-def _pairs_table(pairs: dict[str, dict[str, int]]) -> dict[str, Any]:
-    rows = []
-    for name, row in pairs.items():
-        first, second = name.split("-")
-        rows.append([f"{first} and {second}", row["shared"], row[first], row[second]])
-    columns = ("Splits", "Groups in both", "Rows in the first", "Rows in the second")
-    return table("Groups that have rows in two splits", columns, rows)
 
 
 def _examples(given: AuditInput, chosen: np.ndarray) -> list[dict[str, Any]]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 
 from data_prep.audit.columns import ColumnScore, score_columns
+from data_prep.audit.drawings import score_bars
 from data_prep.audit.finding import finding, graded, skipped, table, worst
 from data_prep.audit.given import AuditInput
 from hfpipe.reports.words import count, listed
@@ -17,6 +19,8 @@ ORDER = 5
 WARN, FAIL = 0.95, 0.99
 #: Columns listed, the strongest first.
 LISTED = 30
+DRAWN = 15
+AUC = "ROC AUC"
 #: With fewer rows a score says little.
 FEW = 50
 
@@ -33,7 +37,7 @@ def check(given: AuditInput) -> dict[str, Any]:
         [name for name in columns.column_names if name in _not_looked_at(given)]
     )
     scores, unread = score_columns(given, sample, columns)
-    measure = "R² or rank correlation" if given.regression else "ROC AUC"
+    measure = "R² or rank correlation" if given.regression else AUC
     numbers |= {
         "measure": measure,
         "rows": len(sample),
@@ -47,16 +51,26 @@ def check(given: AuditInput) -> dict[str, Any]:
     suspects = [score for score in scores if score.score >= WARN]
     tables = [_table(scores, measure, len(sample))]
     if not suspects:
-        said = f"{count(len(scores), 'column')}; the strongest, {scores[0].said()}{also}"
+        said = f"{count(len(scores), 'column')}; the strongest is {scores[0].said(measure)}{also}"
         return finding("ok", said, numbers=numbers, tables=tables)
     return finding(
         verdict,
-        f"{listed([score.said() for score in suspects[:4]])}{also}",
+        f"{listed([score.said(measure) for score in suspects[:4]])}{also}",
         "Ask whether it is known before the label is. If not, name it under leakage_columns: "
         "then it is never written.",
         numbers=numbers,
         tables=tables,
     )
+
+
+def plots(numbers: dict[str, Any]) -> list[Markup]:
+    """The strongest columns."""
+    scores = {row["column"]: row["score"] for row in numbers["columns"][:DRAWN]}
+    if not scores:
+        return []
+    span = (0.0, 1.0) if numbers["measure"] != AUC else (0.5, 1.0)
+    title = f"{numbers['measure']} of one column alone"
+    return [score_bars("columns", title, scores, span, (numbers["warn"], numbers["fail"]))]
 
 
 def _answered(given: AuditInput) -> np.ndarray:
@@ -73,12 +87,10 @@ def _not_looked_at(given: AuditInput) -> set[str]:
 
 def _table(scores: list[ColumnScore], measure: str, rows: int) -> dict[str, Any]:
     caption = f"How well one column alone predicts, out of sample, on {count(rows, 'row')}"
-    columns = ("Column", measure, "of", "Read as", "Missing values alone")
-    return table(
-        caption,
-        columns,
-        [
-            [score.column, score.score, score.of, score.read_as, score.missing]
-            for score in scores[:LISTED]
-        ],
-    )
+    columns = ["Column", measure, "Of", "Read as"]
+    cells: list[list[Any]] = [[s.column, s.score, s.of, s.read_as] for s in scores[:LISTED]]
+    if any(score.missing is not None for score in scores[:LISTED]):
+        columns.append("Where it is missing alone")
+        for row, score in zip(cells, scores, strict=False):
+            row.append(score.missing)
+    return table(caption, columns, cells)

@@ -5,9 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 
+from data_prep.audit.drawings import length_lines
 from data_prep.audit.finding import finding, graded, table
-from data_prep.audit.given import SPLITS, AuditInput
+from data_prep.audit.given import AuditInput
+from data_prep.audit.overlap import share_said
+from data_prep.splitting import SPLITS
 from hfpipe.reports.words import percent
 
 TITLE = "Lengths"
@@ -27,14 +31,13 @@ def check(given: AuditInput) -> dict[str, Any]:
         name: _described(given.lengths[given.splits == code]) for code, name in enumerate(SPLITS)
     }
     over = {
-        name: float(np.mean(lengths > TOKENS * CHARACTERS_A_TOKEN)) if len(lengths) else None
-        for name, lengths in _by_split(given)
+        name: _share_over(lengths) if len(lengths) else None for name, lengths in _by_split(given)
     }
-    longest = max((share or 0.0 for share in over.values()), default=0.0)
+    longest = _share_over(given.lengths[given.splits >= 0])
     middle = characters["train"]["median"] if characters["train"] else 0
     return finding(
         graded(longest, WARN, 2.0),
-        f"median {middle:,.0f} characters; {percent(over['train'])} of train rows are over "
+        f"median {middle:,.0f} characters; {share_said(longest)} of the rows are over "
         f"{TOKENS} estimated tokens",
         f"What is beyond {TOKENS} tokens is cut by most small models: take one that reads more, "
         "or put what matters first."
@@ -55,8 +58,20 @@ def check(given: AuditInput) -> dict[str, Any]:
     )
 
 
+def plots(numbers: dict[str, Any]) -> list[Markup]:
+    """How many texts are how long."""
+    edges, shares = numbers["histogram"]["edges"], numbers["histogram"]["shares"]
+    shown = {name: values for name, values in shares.items() if any(values)}
+    mark = numbers["tokens"] * CHARACTERS_A_TOKEN
+    return [length_lines("lengths", "Lengths of the texts", edges, shown, mark)] if shown else []
+
+
 def _by_split(given: AuditInput) -> list[tuple[str, np.ndarray]]:
     return [(name, given.lengths[given.splits == code]) for code, name in enumerate(SPLITS)]
+
+
+def _share_over(lengths: np.ndarray) -> float:
+    return float(np.mean(lengths > TOKENS * CHARACTERS_A_TOKEN)) if len(lengths) else 0.0
 
 
 def _described(values: np.ndarray) -> dict[str, float] | None:

@@ -6,10 +6,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 
+from data_prep.audit.drawings import timeline
 from data_prep.audit.finding import finding, graded, skipped, table
-from data_prep.audit.given import SPLITS, AuditInput
-from hfpipe.reports.words import percent
+from data_prep.audit.given import AuditInput
+from data_prep.audit.overlap import share_said
+from data_prep.splitting import SPLITS
+from data_prep.times import missing_times
 
 TITLE = "Time across splits"
 ORDER = 4
@@ -17,14 +21,13 @@ ORDER = 4
 FAIL = 0.01
 BINS = 48
 SHOWN = 5
-NOT_A_TIME = np.iinfo(np.int64).min
 
 
 def check(given: AuditInput) -> dict[str, Any]:
     """Count train rows that are later than the earliest row of another split."""
     if given.times is None:
         return skipped("no column gives times (time_column)")
-    known = _known(given.times) & (given.splits >= 0)
+    known = ~missing_times(given.times) & (given.splits >= 0)
     if not known.any():
         return skipped(f"column '{given.time_column}' has no time")
     times, splits = given.times[known], given.splits[known]
@@ -54,7 +57,7 @@ def check(given: AuditInput) -> dict[str, Any]:
         return finding("ok", said, numbers=numbers, tables=tables)
     return finding(
         graded(seen, 0.0, FAIL),
-        f"{percent(seen)} of train rows are later than the first validation or test row",
+        f"{share_said(seen)} of the train rows are later than the first validation or test row",
         "The model learns from what comes after. Split by time (time), with a gap where what is "
         "predicted takes time to show.",
         numbers=numbers,
@@ -63,8 +66,11 @@ def check(given: AuditInput) -> dict[str, Any]:
     )
 
 
-def _known(times: np.ndarray) -> np.ndarray:
-    return times != NOT_A_TIME if times.dtype.kind in "iu" else np.isfinite(times)
+def plots(numbers: dict[str, Any]) -> list[Markup]:
+    """When the rows of each split are."""
+    found = numbers["timeline"]
+    ends = (found["first"], found["last"])
+    return [timeline("timeline", "Rows over time", ends, found["rows"])]
 
 
 def written(time: Any) -> str:
