@@ -202,6 +202,8 @@ class Judge:
 
 def _largest_classes(given: AuditInput, sample: np.ndarray) -> tuple[np.ndarray, list[str]]:
     """Codes and names of the classes, the largest first; small ones share the last code."""
+    if not given.label_names:
+        return np.zeros(len(sample), dtype=np.int64), []
     labels = given.labels[sample]
     counts = np.bincount(np.maximum(labels, 0), minlength=max(1, len(given.label_names)))
     largest_first = np.argsort(-counts, kind="stable")
