@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from data_prep.balancing import class_counts, rare_rows, resolve_labels, rows_over_cap
 from data_prep.conflicts import find_conflicts, to_drop
-from data_prep.corpus import Corpus
+from data_prep.corpus import Corpus, checked_ids
 from data_prep.duplicates import exact_duplicates
 from data_prep.ledger import Ledger
 from data_prep.lots import draw_order
@@ -42,6 +42,13 @@ def open_ledger(corpus: Corpus, steps: dict[str, str]) -> Ledger:
             f"({reasons} of {ledger.rows_in} rows): check --text, --label, --where and --step"
         )
     return ledger
+
+
+def settle_ids(corpus: Corpus, ledger: Ledger) -> None:
+    """Ids of a column must differ among the rows that are left; others get a number."""
+    if corpus.id_column is not None:
+        old = int((corpus.pinned >= 0).sum()) if corpus.pinned is not None else 0
+        corpus.row_ids = checked_ids(corpus.row_ids, ledger.kept(), corpus.id_column, old)
 
 
 def drop_stale(corpus: Corpus, ledger: Ledger, options: PrepareOptions) -> None:

@@ -38,6 +38,7 @@ class Corpus:
         label: The label column; None without one.
         bad: The first lines that are not rows.
         bad_ids: Ids of all of them.
+        id_column: The column that the ids come from; None where they are made of the content.
         inputs: File name, hash and number of rows of each input.
         rewritten: Rows that each cleaning step changed.
         pinned: Split of each row that an earlier version of the dataset has, or -1.
@@ -57,6 +58,7 @@ class Corpus:
     label: str | None
     bad: list[BadRow] = field(default_factory=list)
     bad_ids: list[str] = field(default_factory=list)
+    id_column: str | None = None
     inputs: list[dict[str, Any]] = field(default_factory=list)
     rewritten: Counter[str] = field(default_factory=Counter)
     pinned: np.ndarray | None = None
@@ -81,7 +83,10 @@ class Corpus:
         """The text columns of rows, joined by line breaks."""
         if not self.text:
             return [""] * len(positions)
-        columns = self.spool.take(positions).select(self.text).to_pydict().values()
+        columns = [
+            [_said(value) for value in column.to_pylist()]
+            for column in self.spool.take(positions).select(self.text).columns
+        ]
         return ["\n".join(part for part in parts if part) for parts in zip(*columns, strict=True)]
 
     def codes(self, use: str) -> np.ndarray:
@@ -119,24 +124,49 @@ def numbered(ids: pa.ChunkedArray) -> pa.ChunkedArray:
     return pa.chunked_array([pc.replace_with_mask(values, marks, pa.array(suffixed, pa.string()))])
 
 
-def checked_ids(ids: pa.ChunkedArray, column: str) -> pa.ChunkedArray:
-    """Ids that a column holds.
+def _said(value: str | list[str | None] | None) -> str:
+    """A text, or the texts of a list, joined."""
+    if isinstance(value, list):
+        return "\n".join(text for text in value if text)
+    return value or ""
+
+
+def checked_ids(
+    ids: pa.ChunkedArray, kept: np.ndarray, column: str, old: int = 0
+) -> pa.ChunkedArray:
+    """Ids that a column holds, which each kept row must have for itself.
+
+    Args:
+        ids: One a row.
+        kept: Positions of the rows that are kept; ids of the others get a number where needed.
+        column: The column.
+        old: So many rows come from an earlier version, which checked them.
 
     Raises:
         UserError: One is missing or stands on two rows.
+
+    >>> ids = pa.chunked_array([["a", "b", "a"]])
+    >>> checked_ids(ids, np.array([1, 2]), "id").to_pylist()
+    ['a-2', 'b', 'a']
     """
     advice = "choose another --id-column, or none: ids are then made of the rows' content"
-    blank = pc.fill_null(pc.equal(pc.utf8_trim_whitespace(ids), ""), True)
-    if pc.any(blank).as_py():
-        row = int(np.flatnonzero(blank.to_numpy())[0]) + 1
+    mine = ids.take(pa.array(kept))
+    blank = pc.fill_null(pc.equal(pc.utf8_trim_whitespace(mine), ""), True).to_numpy()
+    if blank.any():
+        row = int(kept[blank.argmax()]) + 1 - old
         raise UserError(f"id column '{column}' is empty in row {row}: {advice}")
-    counts = np.bincount(_codes(ids))
+    counts = np.bincount(_codes(mine))
     if len(counts) and counts.max() > 1:
-        repeated = pc.unique(ids)[int(counts.argmax())].as_py()
+        repeated = pc.unique(mine)[int(counts.argmax())].as_py()
         raise UserError(
             f"id column '{column}': '{repeated}' stands on {counts.max()} rows: {advice}"
         )
-    return ids
+    dropped = np.setdiff1d(np.arange(len(ids)), kept)
+    order = np.concatenate([kept, dropped])
+    filled = pc.fill_null(ids, "").take(pa.array(order))
+    back = np.empty(len(order), dtype=np.int64)
+    back[order] = np.arange(len(order))
+    return numbered(filled).take(pa.array(back))
 
 
 def _codes(values: pa.ChunkedArray) -> np.ndarray:

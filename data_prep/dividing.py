@@ -7,14 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from data_prep.corpus import Corpus
 from data_prep.duplicates import near_clusters
 from data_prep.ledger import Ledger
 from data_prep.lots import draw_order
 from data_prep.options import PrepareOptions
-from data_prep.splitting import SplitRequest, assign_folds, read_splits_file, split_rows
+from data_prep.splitting import (
+    SplitRequest,
+    assign_folds,
+    given_names,
+    read_splits_file,
+    split_rows,
+)
 from data_prep.terms import tfidf
 from data_prep.times import gap_between, parse_times
 from data_prep.units import joined_units
@@ -88,12 +93,8 @@ def _times(corpus: Corpus, kept: np.ndarray, options: PrepareOptions) -> np.ndar
 def _given(corpus: Corpus, kept: np.ndarray, options: PrepareOptions) -> np.ndarray | None:
     if options.splits_file is not None:
         named = read_splits_file(Path(options.splits_file))
-        ids, splits = (
-            pa.array(list(named), pa.string()),
-            pa.array(list(named.values()), pa.string()),
-        )
-        places = pc.index_in(corpus.row_ids.take(pa.array(kept)), value_set=ids)
-        return np.array(splits.take(places.combine_chunks()).to_pylist(), dtype=object)
+        ids = corpus.row_ids.take(pa.array(kept)).to_pylist()
+        return given_names(named, ids, options.splits_file)
     if "given" in corpus.notes:
         return np.array(corpus.notes["given"].take(pa.array(kept)).to_pylist(), dtype=object)
     return None

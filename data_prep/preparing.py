@@ -155,6 +155,7 @@ def _read_and_clean(work: _Work) -> dict[str, Any]:
     work.ledger = ledger = cleaning.open_ledger(corpus, step_reasons(plan))
     with steps.timed("filter"):
         cleaning.drop_stale(corpus, ledger, options)
+        cleaning.settle_ids(corpus, ledger)
         unwanted = cleaning.drop_labels(corpus, ledger, options)
         work.options = options = replace(options, text=list(plan.text), drop_labels=unwanted)
         conflicts = cleaning.drop_conflicts(corpus, ledger, options)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import pyarrow as pa
 
-from data_prep.corpus import Corpus, LabelCodes, checked_ids, numbered
+from data_prep.corpus import Corpus, LabelCodes, numbered
 from data_prep.options import PrepareOptions
 from data_prep.rowwise import RowPlan, WorkedRows, flat_name, has_column, work_rows
 from data_prep.spool import Batches, Spool
@@ -134,6 +134,8 @@ def read_corpus(
         gathered.labels.end_file()
     first = len(old)
     _limit_bad_rows(gathered, sum(counts[first:]), options.max_bad_rows)
+    if not any(len(reasons) for reasons in gathered.reasons):
+        raise _no_rows(sources)
     check_columns(sources, columns[first:], counts[first:], plan, options)
     corpus = _corpus(gathered, counter, plan, engine.batches, sum(counts[:first]))
     corpus.inputs = [
@@ -147,10 +149,12 @@ def read_corpus(
 
 def settled_plan(sources: Sequence[Source], plan: RowPlan) -> RowPlan:
     """Settle what only the first rows tell: names with commas, and whether ids come along."""
-    first = next((chunk for chunk in map(_first_chunk, sources) if chunk.table.num_rows), None)
+    begins = [_first_chunk(source) for source in sources]
+    first = next((chunk for chunk in begins if chunk.table.num_rows), None)
+    if first is None and any(chunk.bad for chunk in begins):
+        return plan  # it will be said how many lines are malformed
     if first is None:
-        named = ", ".join(source.name for source in sources)
-        raise UserError(f"no rows in {named}: give a file with at least one row a class and split")
+        raise _no_rows(sources)
     table = first.table
     if plan.joiner is not None and has_column(table, plan.joiner.key):
         table, _ = plan.joiner.join(table)
@@ -159,6 +163,11 @@ def settled_plan(sources: Sequence[Source], plan: RowPlan) -> RowPlan:
         names += [name] if has_column(table, name) else [part.strip() for part in name.split(",")]
     ids = plan.ids or (ROW_ID if ROW_ID in table.column_names else None)
     return replace(plan, text=list(dict.fromkeys(name for name in names if name)), ids=ids)
+
+
+def _no_rows(sources: Sequence[Source]) -> UserError:
+    named = ", ".join(source.name for source in sources)
+    return UserError(f"no rows in {named}: give a file with at least one row a class and split")
 
 
 def _first_chunk(source: Source) -> FileRows:
@@ -203,7 +212,7 @@ def _corpus(
 ) -> Corpus:
     """Put the facts together; the first ``old`` rows have had their ids before."""
     ids = pa.chunked_array(gathered.ids, pa.string())
-    fresh = checked_ids(ids[old:], plan.ids) if plan.ids else numbered(ids[old:])
+    fresh = ids[old:] if plan.ids else numbered(ids[old:])
     codes, names = gathered.labels.settled()
     rows = len(ids)
     bad_ids = pa.chunked_array([pa.array([f"bad-{d}" for d in gathered.bad_digests], pa.string())])
@@ -218,6 +227,7 @@ def _corpus(
         targets=np.concatenate(gathered.targets) if gathered.targets else None,
         notes={use: _stacked(parts) for use, parts in gathered.notes.items()},
         counter=counter,
+        id_column=plan.ids,
         text=[flat_name(name) for name in plan.text],
         label=flat_name(plan.label) if plan.label else None,
         bad=gathered.bad,

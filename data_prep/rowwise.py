@@ -149,6 +149,8 @@ def _texts(chunk: FileRows, table: pa.Table, name: str) -> list[str]:
 
 def _text_array(chunk: FileRows, table: pa.Table, name: str) -> pa.Array:
     column = _found(table, name)
+    if pa.types.is_null(column.type):
+        return pa.nulls(table.num_rows, pa.string())
     if pa.types.is_string(column.type):
         return _combined(column)
     values = text_column(pa.table({name: column}), name, chunk.file)
@@ -160,7 +162,32 @@ def _found(table: pa.Table, name: str) -> pa.ChunkedArray:
     name = name if has_column(table, name) else flat_name(name)
     if not has_column(table, name):
         return pa.chunked_array([pa.nulls(table.num_rows, pa.string())])
+    messages = _messages(table, name)
+    if messages is not None:
+        said = [[text for text in texts or [] if text] for texts in messages]
+        return pa.chunked_array([pa.array(["\n".join(texts) for texts in said], pa.string())])
     return column_at(table, name)
+
+
+def _messages(table: pa.Table, name: str) -> list[list[str | None]] | None:
+    """The texts of a list of texts, or, as ``messages.text``, of one of objects; else None."""
+    column, _, field = name.rpartition(".") if name not in table.column_names else (name, "", "")
+    if column not in table.column_names or not is_list(table.column(column).type):
+        return None
+    inner = table.column(column).type.value_type
+    if field and pa.types.is_struct(inner) and inner.get_field_index(field) >= 0:
+        kind = inner.field(field).type
+        rows = table.column(column).to_pylist()
+        if pa.types.is_string(kind):
+            return [[each[field] for each in row or [] if each] for row in rows]
+    if not field and pa.types.is_string(inner):
+        return table.column(column).to_pylist()
+    return None
+
+
+def is_list(kind: pa.DataType) -> bool:
+    """Whether a column holds lists."""
+    return pa.types.is_list(kind) or pa.types.is_large_list(kind)
 
 
 def has_column(table: pa.Table, name: str) -> bool:
@@ -168,7 +195,7 @@ def has_column(table: pa.Table, name: str) -> bool:
     try:
         column_at(table, name)
     except UserError:
-        return False
+        return _messages(table, name) is not None
     return True
 
 
@@ -279,6 +306,8 @@ def _kept_columns(
 
 def _with_column(table: pa.Table, name: str, values: pa.Array) -> pa.Table:
     place = table.schema.get_field_index(name)
+    if place >= 0 and is_list(table.schema.field(place).type):
+        return table  # its messages stay as they are
     if place >= 0:
         return table.set_column(place, name, values)
     return table.append_column(flat_name(name), values)

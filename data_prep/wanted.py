@@ -33,7 +33,8 @@ def check_columns(
     wanted = _wanted(plan, options)
     for source, known, rows in zip(sources, columns, counts, strict=True):
         for name, flag in wanted if rows else ():
-            if name not in known:
+            column = name.rpartition(".")[0]  # messages.text: a field of the objects of a list
+            if name not in known and column not in known:
                 near = nearest(name, sorted(known))
                 raise UserError(f"{source.name}: no column '{name}' ({flag}){near}")
         if rows:

@@ -292,5 +292,8 @@ def _last_lines(
     same = "" if published.changed else " (unchanged: no new commit)"
     console.print(f"pushed  {published.url} @ {published.revision[:12]}{same}")
     place = f" --hub {hub}" if hub and hub != os.environ.get("HFPIPE_HUB") else ""
-    chosen = recipe or "topics_minilm"
-    console.print(f"next:   hfpipe finetune --recipe {chosen} --dataset {published.repo_id}{place}")
+    chosen = recipe
+    if not chosen and options.text and options.task == "classification":
+        chosen = "topics_minilm"
+    command = f"finetune --recipe {chosen} --dataset {published.repo_id}{place}"
+    console.print(f"next:   hfpipe {command if chosen else 'recipes list'}")

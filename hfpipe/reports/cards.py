@@ -94,7 +94,8 @@ def dataset_card(
         repo_id: The repo that the card is for.
         title: Its first heading.
         prepare: Its ``hfpipe/prepare.json``.
-        file_format: ``"parquet"`` (files under ``data/``) or ``"csv"`` (``train.csv`` …).
+        file_format: ``"parquet"`` or ``"webdataset"`` (files under ``data/``), or ``"csv"``
+            (``train.csv`` …).
         extra_sections: Markdown put before the provenance, as it is.
 
     Returns:
@@ -105,7 +106,7 @@ def dataset_card(
     files = [{"split": name, "path": _data_files(name, file_format)} for name in splits]
     header = DatasetCardData(
         pretty_name=title,
-        task_categories=[TASK],
+        task_categories=[_task(prepare)],
         size_categories=[_size(int(counts.get("kept") or sum(splits.values())))],
         tags=["hfpipe"],
         configs=[{"config_name": "default", "data_files": files}],
@@ -122,6 +123,9 @@ def dataset_card(
         prepare=prepare,
         text=words.listed([str(name) for name in prepare.get("text") or []]),
         labels=prepare.get("labels") or [],
+        targets=prepare.get("targets") or {},
+        refused=prepare.get("leakage_columns") or [],
+        conflicts=prepare.get("conflicts") or {},
         inputs=prepare.get("inputs") or [],
         options=_flat(prepare.get("options") or {}),
         extra=Markup(extra_sections),  # noqa: S704  (our own Markdown)
@@ -214,7 +218,14 @@ def _is_repo_id(name: str | None) -> bool:
 
 
 def _data_files(split: str, file_format: str) -> str:
-    return f"{split}.csv" if file_format == "csv" else f"data/{split}*.parquet"
+    patterns = {"csv": f"{split}.csv", "webdataset": f"data/{split}-*.tar"}
+    return patterns.get(file_format, f"data/{split}*.parquet")
+
+
+def _task(prepare: Mapping[str, Any]) -> str:
+    if prepare.get("task") == "regression":
+        return "tabular-regression"
+    return TASK if prepare.get("text") else "tabular-classification"
 
 
 def _size(rows: int) -> str:

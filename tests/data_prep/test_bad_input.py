@@ -48,7 +48,7 @@ CASES = {
     "missing folder": Case(
         "rows.jsonl", GOOD, ("nowhere", "folder"), (), named("nowhere/rows.jsonl")
     ),
-    "folder as a file": Case("rows.jsonl", GOOD, ("is a folder", "--input-dir"), (), named("")),
+    "folder without rows": Case("rows.txt", GOOD, ("no file of a known kind", ".jsonl"), (), named("")),
     "unknown kind": Case("rows.xlsx", GOOD, ("rows.xlsx", ".jsonl", ".csv", ".parquet")),
     "no input": Case(
         "rows.jsonl", GOOD, ("no input",), (), lambda _: ["--text", "a", "--label", "b"]
@@ -111,7 +111,7 @@ CASES = {
         "rows.parquet", b"PAR1" + b"\0" * 80 + b"PAR1", ("not a readable Parquet",)
     ),
     "no text anywhere": Case(
-        "rows.csv", b"text,label\n,a\n ,b\n", ("no row has both", "2 of 2 rows have no text")
+        "rows.csv", b"text,label\n,a\n ,b\n", ("no row has both", "2 empty_text of 2 rows")
     ),
     "one class": Case("rows.jsonl", rows_with("a" * 30), ("'label' has one class only, 'a'",)),
     "one class after filtering": Case(
@@ -152,8 +152,8 @@ CASES = {
     "unknown split": Case(
         "rows.jsonl",
         GOOD,
-        ("--split group", "'stratified'", "'random'", "'given'"),
-        ("--split", "group"),
+        ("--split groups", "'stratified'", "'random'", "'given'"),
+        ("--split", "groups"),
     ),
     "unknown policy": Case("rows.jsonl", GOOD, ("--policy all", "'kept'"), ("--policy", "all")),
     "unknown format": Case("rows.jsonl", GOOD, ("did you mean 'parquet'",), ("--format", "parqet")),

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_prep import preparing, writing
-from data_prep.ledger import REASONS, Ledger
+from data_prep.ledger import AFTER, BEFORE, Ledger
 from hfpipe.demo import __file__ as demo_module
 from hfpipe.errors import RunError, UserError
 from tests.data_prep.support import read_rows, run_prepare, sample_rows, write_rows
@@ -44,7 +44,7 @@ def test_rows_in_are_rows_kept_and_rows_dropped_for_one_reason(tmp_path_factory,
         return
     assert counts["in"] == len(rows) + broken
     assert counts["in"] == counts["kept"] + sum(counts["dropped"].values())
-    assert set(counts["dropped"]) <= set(REASONS)
+    assert set(counts["dropped"]) <= {*BEFORE, *AFTER}
     assert counts["dropped"].get("malformed", 0) == broken
     empty = sum(not row["text"].strip() for row in rows)
     assert counts["dropped"].get("empty_text", 0) == empty
@@ -159,7 +159,7 @@ def test_the_command_prints_the_account_and_the_next_command(tmp_path, cli):
     assert ["dropped: empty_label (no label)", "1", "1.6%"] in lines
     assert ["kept", "60", "95.2%"] in lines
     assert ["a", "22", "20", "16", "2", "2"] in lines
-    assert ran.out.splitlines()[-2].startswith(f"wrote   {out}/prepare.json, {out}/test.jsonl")
+    assert ran.out.splitlines()[-2].startswith(f"wrote   {out}/audit.html, {out}/prepare.json")
     assert ran.out.splitlines()[-1].startswith("next:   ")
     record = json.loads((out / "prepare.json").read_text())
     assert (record["text"], record["label"], record["labels"]) == (
@@ -194,7 +194,7 @@ def test_the_original_scripts_flags_work(tmp_path, cli):
     assert ran.code == 0, ran.err
     names = sorted(each.name for each in (tmp_path / "made").iterdir())
     assert names == [
-        f"topics_{n}" for n in ("prepare.json", *(f"{s}.jsonl" for s in sorted(SPLITS)))
+        f"topics_{n}" for n in ("audit.html", "prepare.json", *(f"{s}.jsonl" for s in sorted(SPLITS)))
     ]
     labels = Counter(row["label"] for row in read_rows(tmp_path / "made" / "topics_train.jsonl"))
     assert labels == {"a": 16, "b": 16, "c": 16}

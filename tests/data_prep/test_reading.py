@@ -11,14 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from data_prep.options import PrepareOptions
-from data_prep.reading import Corpus, read_corpus
 from hfpipe.errors import UserError
+from tests.data_prep.support import read_back as read
 from tests.data_prep.support import read_rows, run_prepare, sample_rows, write_rows
-
-
-def read(*paths: Path, **options) -> Corpus:
-    return read_corpus(paths, PrepareOptions(text=["text"], label="label", **options))
 
 
 def as_csv(path: Path, text: str) -> Path:
@@ -57,7 +52,7 @@ def test_several_inputs_are_one_corpus_and_a_missing_column_is_empty(tmp_path):
     assert corpus.table.column_names == ["row_id", "text", "label", "number", "source"]
     assert corpus.table.column("source").to_pylist() == [None] * 40 + ["web", None]
     assert corpus.table.column("number").to_pylist()[-3:] == [19, None, None]
-    assert [each["rows"] for each in corpus.inputs] == [40, 2]
+    assert [each["rows"] for each in corpus.corpus.inputs] == [40, 2]
 
 
 def test_row_ids_come_from_the_content_and_number_repeats(tmp_path):
@@ -165,8 +160,8 @@ def test_a_nan_is_a_missing_value(tmp_path):
 def test_text_columns_are_joined_in_their_order(tmp_path):
     path = write_rows(tmp_path / "a.jsonl", [{"t": "title", "b": "body", "label": "a"}])
     for said in (["b", "t"], ["b,t"], ["b, t"]):
-        corpus = read_corpus([path], PrepareOptions(text=said, label="label"))
-        assert (corpus.text_names, corpus.texts) == (["b", "t"], ["body\ntitle"])
+        corpus = read(path, text=said)
+        assert (corpus.corpus.text, corpus.texts) == (["b", "t"], ["body\ntitle"])
 
 
 def test_up_to_the_allowed_share_malformed_lines_are_dropped_and_listed(tmp_path):
