@@ -136,6 +136,29 @@ def test_the_stock_reader_gives_images_texts_and_fields(tmp_path):
         assert got["json"] == {key: row[key] for key in ("row_id", "label", "vector", "labels")}
 
 
+def test_the_stock_reader_takes_missing_images_and_texts_when_it_is_told_the_columns(tmp_path):
+    from datasets import Features, Image, Value, load_dataset
+
+    schema = pa.schema([("row_id", pa.string()), ("image", IMAGE), ("txt", pa.string())])
+    rows = [
+        {"row_id": "a", "image": {"bytes": picture((1, 0, 0)), "path": None}, "txt": None},
+        {"row_id": "b", "image": None, "txt": "b's text"},
+    ]
+    shards = write_shards([pa.Table.from_pylist(rows, schema)], tmp_path, "train")
+    names = {"__key__": Value("string"), "__url__": Value("string")}
+    loaded = load_dataset(
+        "webdataset",
+        data_files={"train": [str(path) for path in shards]},
+        features=Features(
+            {"png": Image(), "txt": Value("string"), "json": {"row_id": Value("string")}, **names}
+        ),
+        split="train",
+        cache_dir=str(tmp_path / "cache"),
+    )
+    assert [row["txt"] for row in loaded] == [None, "b's text"]
+    assert [row["png"] and row["png"].getpixel((0, 0)) for row in loaded] == [(1, 0, 0), None]
+
+
 SMALL = [picture((shade, 0, 0)) for shade in (0, 100)]
 
 
