@@ -26,7 +26,8 @@ def audit_input(
     names, codes = np.unique(np.array(labels, dtype=object).astype(str), return_inverse=True)
     ids = [f"row-{place}" for place in range(len(texts))]
     table = pa.table({"row_id": ids, "label": list(labels), **(columns or {})})
-    more.setdefault("rows", TfidfVectorizer().fit_transform(texts).tocsr())
+    if "rows" not in more:
+        more["rows"] = TfidfVectorizer().fit_transform(texts).tocsr()
     return AuditInput(
         splits=np.array([NAMES[split] for split in splits], dtype=np.int8),
         row_ids=pa.array(ids),
