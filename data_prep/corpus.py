@@ -241,7 +241,7 @@ def mapped_labels(
         fixed: Rows whose labels have been renamed before, and stay.
 
     Raises:
-        UserError: A label is neither named nor meant by ``*``; a named one does not exist.
+        UserError: A label that is named does not exist.
 
     >>> codes, names = mapped_labels(np.array([0, 1, 2]), ["a", "b", "c"], {"b": "yes", "*": "no"})
     >>> [names[code] for code in codes]

@@ -96,7 +96,7 @@ def _print_conflicts(console: Console, conflicts: dict[str, Any]) -> None:
         "majority": "the most frequent label of each was kept",
     }
     console.print(
-        f"{conflicts['texts']:,} texts stand with several labels ({conflicts['rows']:,} rows): "
+        f"texts with several labels: {conflicts['texts']:,} ({conflicts['rows']:,} rows); "
         f"{treated[conflicts['policy']]}"
     )
     for example in conflicts["examples"][:SHOWN_CONFLICTS]:

@@ -45,13 +45,14 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 
 
 def run_prepare(
-    *inputs: Path, endpoint: Endpoint | None = None, text: str = "text", **options: Any
+    *inputs: Path, endpoint: Endpoint | None = None, text: str | list[str] = "text", **options: Any
 ) -> Prepared:
     """Call the story, quietly; a dry run where neither ``out`` nor ``target`` is given."""
     options.setdefault("label", "label")
     options.setdefault("audit", False)  # which has tests of its own, and takes a second
     options.setdefault("dry_run", "out" not in options and "target" not in options)
-    settled = PrepareOptions(text=[text], quiet=True, **options)
+    names = [text] if isinstance(text, str) else text
+    settled = PrepareOptions(text=names, quiet=True, **options)
     return prepare(inputs, settled, endpoint, Console(file=io.StringIO()))
 
 
