@@ -10,7 +10,6 @@ from __future__ import annotations
 from data_prep.steps._describing import Described, Option, describe
 from data_prep.steps._kinds import Judge, Rewriter, Step
 from data_prep.steps._registry import step_class, step_names
-from data_prep.steps._running import run_steps
 from data_prep.steps._specs import build_steps
 
 __all__ = [
@@ -21,7 +20,6 @@ __all__ = [
     "Step",
     "build_steps",
     "describe",
-    "run_steps",
     "step_class",
     "step_names",
 ]

@@ -27,6 +27,18 @@ class Option:
     default: Any
     help: str
 
+    @property
+    def shown(self) -> str:
+        """The default as a flag would say it.
+
+        >>> Option("keep", "a list of texts", ("en", "fr"), "").shown
+        'en|fr'
+        """
+        if isinstance(self.default, tuple):
+            return "|".join(self.default)
+        words = str(self.default)
+        return words if isinstance(self.default, str) else words.lower()
+
 
 @dataclass(frozen=True)
 class Described:
@@ -59,11 +71,12 @@ def describe() -> list[Described]:
 def _described(name: str) -> Described:
     step = step_class(name)
     hints = get_type_hints(step)
-    helps = _attributes(inspect.getdoc(step) or "")
+    doc = (inspect.getdoc(step) or "").replace("``", "")
+    helps = _attributes(doc)
     return Described(
         name=name,
         rewrites=hasattr(step, "rewrite"),
-        help=(inspect.getdoc(step) or "").partition("\n")[0],
+        help=doc.partition("\n")[0],
         options=tuple(
             Option(each.name, type_words(hints[each.name]), _default(each), helps[each.name])
             for each in fields(step)

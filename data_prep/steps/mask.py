@@ -26,7 +26,7 @@ PHONE = re.compile(
 
 @dataclass(frozen=True)
 class Mask:
-    """Put ``<url>``, ``<email>``, ``<phone>`` and ``<user>`` in place of what they name.
+    """Put ``<url>``, ``<email>``, ``<phone>`` and ``<user>`` for what they name.
 
     Attributes:
         urls: Mask addresses of the web.

@@ -135,3 +135,5 @@ def test_every_step_and_option_is_described():
     (first, *_) = described["length"].options
     assert (first.name, first.kind, first.default) == ("min_characters", "a whole number", 1)
     assert described["language"].options[0].default == ("en",)
+    assert [option.shown for option in described["length"].options] == ["1", "100000", "0", "none"]
+    assert described["mask"].help == "Put <url>, <email>, <phone> and <user> for what they name."
