@@ -210,7 +210,7 @@ def _largest_classes(given: AuditInput, sample: np.ndarray) -> tuple[np.ndarray,
     rank = np.empty_like(largest_first)
     rank[largest_first] = np.arange(len(largest_first))
     codes = np.minimum(rank[np.maximum(labels, 0)], SCORED_CLASSES)
-    return codes, [str(given.label_names[code]) for code in largest_first[:SCORED_CLASSES].tolist()]
+    return codes, [given.name(code) for code in largest_first[:SCORED_CLASSES].tolist()]
 
 
 def _score(scored: Scored) -> float:

@@ -91,7 +91,9 @@ def score_bars(
         parts.append(_bar(frame, score, y + 3, row - 6, int(score >= marks[0]), said))
         parts.append(label(left + frame.width + 8, y + row / 2 + 4, f"{score:.3f}", "start"))
     parts += [line(frame.across(m), top - 8, frame.across(m), bottom + 4, "ideal") for m in marks]
-    text = "; ".join(f"{name} {score:.3f}" for name, score in scores.items())
+    text = "; ".join(
+        f"{name} {score:.3f}" for name, score in zip(short, scores.values(), strict=True)
+    )
     return drawing(identity, left + 356, bottom + 28, title, text, parts)
 
 
@@ -100,7 +102,7 @@ def length_lines(
     title: str,
     edges: Sequence[float],
     series: Mapping[str, Sequence[float]],
-    mark: float,
+    mark: tuple[float, str],
 ) -> Markup:
     """Draw distributions over edges that grow by a factor, as steps over a logarithmic axis.
 
@@ -109,7 +111,7 @@ def length_lines(
         title: What is drawn.
         edges: Where the bins begin and end, from 1 on.
         series: Name of the series to the share of its rows in each bin.
-        mark: A value to draw a line at.
+        mark: A value to draw a line at, and what is there.
     """
     top = 34 + 20 * len(series)
     up = ticks(0, max((max(values) for values in series.values()), default=1.0) or 1.0, 4)
@@ -128,10 +130,10 @@ def length_lines(
     parts.append(line(frame.left, bottom, frame.left + frame.width, bottom, "axis"))
     parts.append(label(frame.left + frame.width / 2, bottom + 36, "Characters of a text"))
     parts.append(label(14, top - 13, "Share of the split's rows", "start"))
-    if 1 <= mark <= 10**high:
-        x = frame.across(math.log10(mark))
-        parts.append(line(x, top, x, bottom, "ideal"))
-        parts.append(label(x + 4, top + 10, "512 tokens", "start"))
+    value, named = mark
+    if 1 <= value <= 10**high:
+        x = frame.across(math.log10(value))
+        parts += [line(x, top, x, bottom, "ideal"), label(x - 5, top + 10, named, "end")]
     for index, values in enumerate(series.values()):
         points = []
         for place, share in enumerate(values):
@@ -166,14 +168,13 @@ def timeline(
                 y1 = min(frame.down(float(held)), y + strip - 2)
                 box = element(
                     "rect",
-                    element("title", f"{name}: {count(held, 'row')}"),
                     x=frame.across(place),
                     y=y1,
                     width=width / len(rows),
                     height=y + strip - y1,
                     style=f"fill: var(--series-{index + 1})",
                 )
-                parts.append(box)
+                parts.append(_told(f"{name}: {count(held, 'row')}", box))
         parts.append(line(left, y + strip, left + width, y + strip, "axis"))
     bottom = top + (strip + gap) * len(series)
     parts.append(label(left, bottom + 8, ends[0], "start"))
@@ -204,14 +205,13 @@ def similarity_bars(
             top = min(frame.down(held), frame.top + frame.height - 1)
             box = element(
                 "rect",
-                element("title", f"{low:.2f} to {high:.2f}: {count(held, 'row')}"),
                 x=frame.across(low) + 0.5,
                 y=top,
                 width=frame.across(high) - frame.across(low) - 1,
                 height=frame.top + frame.height - top,
                 style=f"fill: var(--series-{2 if low >= mark - 1e-9 else 1})",
             )
-            parts.append(box)
+            parts.append(_told(f"{low:.2f} to {high:.2f}: {count(held, 'row')}", box))
     x = frame.across(mark)
     parts.append(line(x, frame.top, x, frame.top + frame.height, "ideal"))
     above = sum(held for low, held in zip(edges[:-1], rows, strict=True) if low >= mark - 1e-9)
@@ -227,12 +227,17 @@ def _named(full: str, short: str, x: float, y: float) -> Markup:
 
 def _bar(frame: Frame, value: float, y: float, height: float, index: int, said: str) -> Markup:
     start = frame.across(frame.x[0])
-    return element(
+    box = element(
         "rect",
-        element("title", said),
         x=start,
         y=y,
         width=max(0.75, frame.across(value) - start),
         height=height,
         style=f"fill: var(--series-{index + 1})",
     )
+    return _told(said, box)
+
+
+def _told(said: str, box: Markup) -> Markup:
+    """A shape that says in its tooltip what it stands for."""
+    return element("g", joined([element("title", said), box]))

@@ -10,6 +10,8 @@ import numpy as np
 
 #: Verdicts, the gravest first.
 VERDICTS = ("fail", "warn", "ok", "skipped")
+#: Why the checks of texts are skipped.
+NO_TEXTS = "the rows have no text"
 #: Digits that numbers of the record keep: what is beyond differs between machines.
 DIGITS = 6
 

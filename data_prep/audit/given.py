@@ -16,6 +16,8 @@ from hfpipe.reports.words import shortened
 
 #: Characters of a text that is shown as an example.
 SHOWN_CHARACTERS = 160
+#: Characters of a class or column name that is shown.
+NAME_CHARACTERS = 80
 #: Rows whose texts are fetched at a time where all are needed.
 CHUNK = 50_000
 #: A class keeps so many rows in a sample before the others get more than their share.
@@ -29,7 +31,7 @@ class AuditInput:
     Attributes:
         splits: (n,) int8: 0 train, 1 validation, 2 test; others are left out of the audit.
         row_ids: (n,) stable ids.
-        keys: (n, 2) uint64: the same for the same text.
+        keys: (n, 2) uint64: the same for the same text; without text columns, for the same row.
         lengths: (n,) characters of each text.
         texts: Gives the texts at positions.
         columns: Gives the columns but the text ones at positions, one table row a position.
@@ -43,7 +45,7 @@ class AuditInput:
         time_column: Where the times come from.
         leakage_columns: Columns that the user has refused; they are not in ``columns``.
         label_column: Where labels or targets come from.
-        text_columns: Where the texts come from.
+        text_columns: Where the texts come from; empty where rows have none.
         id_columns: Columns that name rows: not looked at for leakage.
         seed: Of the samples.
         sample_rows: Rows of the checks that fit models.
@@ -66,7 +68,7 @@ class AuditInput:
     time_column: str | None = None
     leakage_columns: Sequence[str] = ()
     label_column: str | None = None
-    text_columns: Sequence[str] = ()
+    text_columns: Sequence[str] = ("text",)
     id_columns: Sequence[str] = field(default_factory=lambda: ["row_id"])
     seed: int = 42
     sample_rows: int = 20_000
@@ -76,6 +78,11 @@ class AuditInput:
     def regression(self) -> bool:
         """Whether a number is predicted, and not a class."""
         return self.targets is not None
+
+    @property
+    def has_texts(self) -> bool:
+        """Whether the rows have texts at all."""
+        return bool(self.text_columns)
 
     @cached_property
     def split_sizes(self) -> list[int]:
@@ -154,7 +161,11 @@ class AuditInput:
         if self.targets is not None:
             return float(self.targets[place])
         code = int(self.labels[place])
-        return None if code < 0 else str(self.label_names[code])
+        return None if code < 0 else self.name(code)
+
+    def name(self, code: int) -> str:
+        """The name of a class, cut where it is too long to be read."""
+        return shortened(str(self.label_names[code]), NAME_CHARACTERS)
 
     def _ids(self, places: np.ndarray) -> list[str]:
         if isinstance(self.row_ids, (pa.Array, pa.ChunkedArray)):

@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow as pa
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from data_prep.audit import AuditInput
+from data_prep.audit import AuditInput, audit_page
+from tests.reports.conftest import ATTACKS
 
 NAMES = {"train": 0, "validation": 1, "test": 2}
 
@@ -73,3 +74,55 @@ def split_names(rows: int, seed: int) -> list[str]:
 def finding_of(audit: dict[str, Any], check: str) -> dict[str, Any]:
     """The finding of one check."""
     return next(found for found in audit["findings"] if found["check"] == check)
+
+
+ROWS = 600
+RECORD = {
+    "text": ["definition"],
+    "label": "subject",
+    "inputs": [{"file": "topics.jsonl.gz", "rows": ROWS, "sha256": "ab" * 32}],
+    "provenance": {"hfpipe": "0.1", "command": "hfpipe prepare topics.jsonl.gz"},
+}
+
+
+def troubled(names: Sequence[str], rows: int = ROWS) -> AuditInput:
+    """Rows that have every problem there is, in texts and with names of one's choice."""
+    texts, labels = topic_texts(rows, 0)
+    splits = split_names(rows, 1)
+    generator = np.random.default_rng(0)
+    for place in range(0, rows, 15):
+        labels[place] = "abcd"[generator.integers(4)]
+    texts = [f"{text} {names[place % len(names)]}" for place, text in enumerate(texts)]
+    for place in generator.choice(rows, 40, replace=False).tolist():
+        other = (place + 7) % rows
+        texts[other] = texts[place] if place % 2 else " ".join(reversed(texts[place].split()))
+    texts[5] = "very long " * 300
+    labels = [names["abcd".index(label)] for label in labels]
+    columns = {
+        names[0]: [len(label) for label in labels],
+        names[1]: generator.normal(size=rows),
+        names[2]: labels,
+        names[3]: [[{names[0]: 1}]] * rows,
+    }
+    return audit_input(
+        texts,
+        labels,
+        splits,
+        columns,
+        groups=generator.integers(0, 50, rows),
+        group_column=names[0],
+        times=generator.integers(0, 10**16, rows),
+        time_column=names[1],
+        leakage_columns=names[:2],
+    )
+
+
+def attacked_page(attacked: dict[str, Any]) -> str:
+    """The page of an audit, with a record in which every text is an attack."""
+    record = {
+        "text": ATTACKS,
+        "label": ATTACKS[0],
+        "inputs": [{"file": attack, "rows": 1, "sha256": attack} for attack in ATTACKS],
+        "provenance": {"hfpipe": ATTACKS[1], "command": ATTACKS[2]},
+    }
+    return audit_page(attacked, record)

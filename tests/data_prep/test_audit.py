@@ -87,10 +87,10 @@ def test_the_order_of_the_input_changes_no_count():
         assert finding_of(first, check)["numbers"] == finding_of(second, check)["numbers"]
 
 
-def test_progress_is_told_check_by_check():
+def test_progress_is_told_check_by_check_and_adds_up_to_the_rows():
     told = []
-    audit(rows_of(120), told.append)
-    assert sum(told) == len(all_checks())
+    audit(rows_of(123), told.append)
+    assert (len(told), sum(told)) == (len(all_checks()), 123)
 
 
 # Duplicates.
@@ -551,6 +551,19 @@ def test_texts_without_words_rows_without_labels_and_dropped_rows_are_no_trouble
     assert finding_of(found, "label_errors")["verdict"] == "skipped"
     assert finding_of(found, "exact_duplicates")["verdict"] == "fail"
     assert "<h1>" in audit_page(found, {})
+
+
+def test_rows_without_texts_are_audited_by_their_other_columns():
+    texts, labels = topic_texts(200, 0)
+    splits = split_names(200, 1)
+    rows = audit_input(texts, labels, splits, {"leak": labels}, rows=None)
+    rows.text_columns, rows.texts = [], lambda places: [""] * len(places)
+    found = audit(rows)
+    for check in ("near_duplicates", "label_errors", "lengths"):
+        assert finding_of(found, check)["figure"] == "the rows have no text"
+    assert finding_of(found, "exact_duplicates")["figure"] == "no row stands in two splits"
+    assert finding_of(found, "drift")["numbers"]["distances"].keys() == {"class shares"}
+    assert finding_of(found, "leakage")["verdict"] == "fail"
 
 
 # Printing and the card.

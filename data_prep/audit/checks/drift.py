@@ -34,9 +34,10 @@ def check(given: AuditInput) -> dict[str, Any]:
     """Compare validation and test with train."""
     if sum(size > 0 for size in given.split_sizes) < 2 or not given.split_sizes[0]:
         return skipped("there are no rows on both sides")
-    values = given.lengths.astype(np.float64)
     classes = None if given.regression else _classes(given)
-    distances = {"text length": _distances(values, given.splits)}
+    distances = {}
+    if given.has_texts:
+        distances["text length"] = _distances(given.lengths.astype(np.float64), given.splits)
     if given.targets is not None:
         distances = {"target": _distances(given.targets, given.splits), **distances}
     if classes is not None:
@@ -126,7 +127,7 @@ def _classes(given: AuditInput) -> dict[str, Any]:
             }
             for code in held_out
         },
-        "classes": [str(given.label_names[code]) for code in listed[:LISTED]],
+        "classes": [given.name(code) for code in listed[:LISTED]],
         "rows": {name: counts[code][listed[:LISTED]].tolist() for code, name in enumerate(SPLITS)},
         "shares": {
             name: shares[code][listed[:LISTED]].tolist() for code, name in enumerate(SPLITS)
@@ -138,7 +139,7 @@ def _classes(given: AuditInput) -> dict[str, Any]:
 
 
 def _names(given: AuditInput, marks: np.ndarray) -> list[str]:
-    return [str(given.label_names[code]) for code in np.flatnonzero(marks).tolist()]
+    return [given.name(code) for code in np.flatnonzero(marks).tolist()]
 
 
 def _chance(counts: np.ndarray) -> float:

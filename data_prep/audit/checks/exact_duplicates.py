@@ -25,9 +25,10 @@ def check(given: AuditInput) -> dict[str, Any]:
     found = overlap(codes, given.splits)
     pairs, shares = found.pairs(), found.shares()
     straddling = found.straddling
+    what = "text" if given.has_texts else "row"
     if not len(straddling):
         return finding(
-            "ok", "no text stands in two splits", numbers={"pairs": pairs, "shares": shares}
+            "ok", f"no {what} stands in two splits", numbers={"pairs": pairs, "shares": shares}
         )
     seen = max(share or 0.0 for share in shares.values())
     return finding(
@@ -36,7 +37,7 @@ def check(given: AuditInput) -> dict[str, Any]:
         "What is measured on them is memory. Let the cleaning drop duplicates, or look at how "
         "the given splits were made.",
         numbers={"texts": len(straddling), "pairs": pairs, "shares": shares},
-        tables=[pairs_table("texts", pairs)],
+        tables=[pairs_table(f"{what}s", pairs)],
         examples=_examples(given, codes, straddling[:SHOWN]),
     )
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from data_prep.audit.finding import finding, graded, skipped, table
+from data_prep.audit.finding import NO_TEXTS, finding, graded, skipped, table
 from data_prep.audit.given import AuditInput
 from data_prep.audit.overlap import share_said
 from hfpipe.reports.words import count
@@ -41,6 +41,8 @@ def check(given: AuditInput) -> dict[str, Any]:
     """Find rows whose label a model that has not seen them does not believe."""
     if given.regression:
         return skipped("the target is a number, not a class")
+    if not given.has_texts:
+        return skipped(NO_TEXTS)
     labelled = np.flatnonzero((given.splits >= 0) & (given.labels >= 0))
     counts = np.bincount(given.labels[labelled], minlength=len(given.label_names))
     looked_at = np.argsort(-counts, kind="stable")[:CLASSES]
@@ -127,7 +129,7 @@ def _marked(codes: np.ndarray, believed: np.ndarray) -> np.ndarray:
 
 def _said(given: AuditInput, judged: Judged, counts: np.ndarray) -> dict[str, Any]:
     suspects = judged.suspects()
-    names = [str(given.label_names[code]) for code in judged.classes]
+    names = [given.name(code) for code in judged.classes.tolist()]
     left_out = np.setdiff1d(np.flatnonzero(counts), judged.classes).tolist()
     share = len(suspects) / len(judged.sample)
     right = judged.believed.argmax(axis=1) == judged.codes
@@ -143,7 +145,7 @@ def _said(given: AuditInput, judged: Judged, counts: np.ndarray) -> dict[str, An
             "share": share,
             "marked_by_cleanlab": int(judged.marked.sum()),
             "accuracy": float(right.mean()),
-            "classes_left_out": [str(given.label_names[code]) for code in left_out],
+            "classes_left_out": [given.name(code) for code in left_out],
         },
         tables=_tables(judged, suspects, names),
         examples=_examples(given, judged, suspects[:SHOWN], names),

@@ -10,8 +10,8 @@ from markupsafe import Markup
 from data_prep.audit.columns import ColumnScore, score_columns
 from data_prep.audit.drawings import score_bars
 from data_prep.audit.finding import finding, graded, skipped, table, worst
-from data_prep.audit.given import AuditInput
-from hfpipe.reports.words import count, listed
+from data_prep.audit.given import NAME_CHARACTERS, AuditInput
+from hfpipe.reports.words import count, listed, shortened
 
 TITLE = "Columns that give the label away"
 ORDER = 5
@@ -85,10 +85,14 @@ def _not_looked_at(given: AuditInput) -> set[str]:
     return {name for name in named if name}
 
 
+def _cut(name: str) -> str:
+    return shortened(name, NAME_CHARACTERS)
+
+
 def _table(scores: list[ColumnScore], measure: str, rows: int) -> dict[str, Any]:
     caption = f"How well one column alone predicts, out of sample, on {count(rows, 'row')}"
     columns = ["Column", measure, "Of", "Read as"]
-    cells: list[list[Any]] = [[s.column, s.score, s.of, s.read_as] for s in scores[:LISTED]]
+    cells: list[list[Any]] = [[_cut(s.column), s.score, s.of, s.read_as] for s in scores[:LISTED]]
     if any(score.missing is not None for score in scores[:LISTED]):
         columns.append("Where it is missing alone")
         for row, score in zip(cells, scores, strict=False):

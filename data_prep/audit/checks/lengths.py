@@ -8,7 +8,7 @@ import numpy as np
 from markupsafe import Markup
 
 from data_prep.audit.drawings import length_lines
-from data_prep.audit.finding import finding, graded, table
+from data_prep.audit.finding import NO_TEXTS, finding, graded, skipped, table
 from data_prep.audit.given import AuditInput
 from data_prep.audit.overlap import share_said
 from data_prep.splitting import SPLITS
@@ -25,6 +25,8 @@ BINS = 40
 
 def check(given: AuditInput) -> dict[str, Any]:
     """Describe characters, words and estimated tokens of every split."""
+    if not given.has_texts:
+        return skipped(NO_TEXTS)
     sample = given.sample()
     words = np.array([len(text.split()) for text in given.texts(sample)], dtype=np.int64)
     characters = {
@@ -62,7 +64,7 @@ def plots(numbers: dict[str, Any]) -> list[Markup]:
     """How many texts are how long."""
     edges, shares = numbers["histogram"]["edges"], numbers["histogram"]["shares"]
     shown = {name: values for name, values in shares.items() if any(values)}
-    mark = numbers["tokens"] * CHARACTERS_A_TOKEN
+    mark = numbers["tokens"] * CHARACTERS_A_TOKEN, f"{numbers['tokens']} tokens"
     return [length_lines("lengths", "Lengths of the texts", edges, shown, mark)] if shown else []
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from markupsafe import Markup
 
 from data_prep.audit.drawings import similarity_bars
-from data_prep.audit.finding import finding, graded, skipped, table, worst
+from data_prep.audit.finding import NO_TEXTS, finding, graded, skipped, table, worst
 from data_prep.audit.given import AuditInput
 from data_prep.audit.overlap import share_said, shares_said
 from data_prep.splitting import SPLITS
@@ -38,6 +38,8 @@ def check(given: AuditInput) -> dict[str, Any]:
     train, held_out = np.flatnonzero(given.splits == 0), np.flatnonzero(given.splits > 0)
     if not len(train) or not len(held_out):
         return skipped("there are no rows on both sides")
+    if not given.has_texts:
+        return skipped(NO_TEXTS)
     if not given.tfidf.nnz:
         return skipped("no text has a word of two letters")
     from data_prep.duplicates import nearest_above
