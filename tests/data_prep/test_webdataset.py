@@ -73,7 +73,7 @@ def read_back(shards):
     size=st.integers(1, 4),
     cut=st.integers(0, 7),
 )
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=40, deadline=None, derandomize=True)
 def test_rows_come_back_as_they_were_whatever_is_in_them(tmp_path_factory, rows, size, cut):
     folder = tmp_path_factory.mktemp("shards")
     table = table_of(rows)
