@@ -107,7 +107,8 @@ class VectorReader:
         Raises:
             UserError: As for ``read``.
         """
-        for column in self.options.columns:
+        unknown = [name for name in self.options.columns if modality(name) not in self._lock]
+        for column in unknown:
             first = pc.drop_null(self._keys(table, column)).slice(0, 1)
             for key in first.to_pylist():
                 self._vectors(modality(column), key)
