@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hfpipe.errors import UserError
-from hfpipe.rows.values import canonical_json, is_scalar, text_of
+from hfpipe.rows.values import flat_text
 
 # A field's metadata under this key says what a CSV column could be ("integer", "long integer",
 # "number", "empty", "text"), or that integers in it are "wide": beyond what a float can hold.
@@ -31,7 +31,8 @@ def agreed_schema(schemas: Iterable[pa.Schema]) -> pa.Schema:
     """The schema that tables of all these schemas can be cast to without loss.
 
     Integers and floats become floats, objects get the fields of all, what is nowhere said becomes
-    text. Types that do not agree become text, lists and objects among them JSON text. CSV columns
+    text. Types that do not agree become text, lists and objects among them JSON text;
+    so do objects in which one is always empty. CSV columns
     become numbers where all their cells in all chunks are.
 
     Args:
@@ -71,13 +72,14 @@ def cast_table(table: pa.Table, schema: pa.Schema) -> pa.Table:
     >>> cast_table(pa.table({"b": ["7"]}), schema).to_pylist()
     [{'a': None, 'b': 7}]
     """
+    places = {name: place for place, name in enumerate(table.column_names)}
     columns = []
     for field in schema:
-        if field.name not in table.column_names:
+        if field.name not in places:
             columns.append(pa.nulls(table.num_rows, field.type))
             continue
         try:
-            columns.append(_cast(table.column(field.name), field.type))
+            columns.append(_cast(table.column(places[field.name]), field.type))
         except pa.ArrowException as error:
             raise UserError(
                 f"column '{field.name}': {str(error).splitlines()[0]}: write it as {field.type} in "
@@ -126,10 +128,23 @@ def _agreed(claims: list[_Claim]) -> pa.DataType:
         agreed = _unified(kinds)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
         return pa.string()
+    agreed = _with_text_for_nothing(agreed)
     wide = {_GUESSED.get(mark, kind) for kind, mark in claims if mark in _WIDE}
     if not storable(agreed) or any(_rounds(kind, agreed) for kind in wide):
         return pa.string()
     return agreed
+
+
+def _with_text_for_nothing(kind: pa.DataType) -> pa.DataType:
+    """The type with text where no value was seen: a field always null, lists always empty."""
+    if pa.types.is_null(kind):
+        return pa.string()
+    if pa.types.is_list(kind):
+        return pa.list_(_with_text_for_nothing(kind.value_type))
+    if pa.types.is_struct(kind):
+        fields = [(field.name, _with_text_for_nothing(field.type)) for field in kind.fields]
+        return pa.struct(fields)
+    return kind
 
 
 def _unified(kinds: list[pa.DataType]) -> pa.DataType:
@@ -170,11 +185,7 @@ def _cast(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
     simple = _is_text(kind) or pa.types.is_integer(kind) or pa.types.is_null(kind)
     if not _is_text(wanted) or simple:
         return column.cast(wanted)
-    texts = [
-        text_of(value) if is_scalar(value) else canonical_json(value)
-        for value in column.to_pylist()
-    ]
-    return pa.chunked_array([pa.array(texts, wanted)])
+    return pa.chunked_array([pa.array(map(flat_text, column.to_pylist()), wanted)])
 
 
 def _is_list(kind: pa.DataType) -> bool:

@@ -63,6 +63,8 @@ def _batch_rows(metadata: pq.FileMetaData, reading: Reading) -> int:
 
 
 def _check_names(file: str, schema: pa.Schema) -> None:
+    if not schema.names:
+        raise UserError(f"{file}: no columns: write it again")
     for name, times in Counter(schema.names).items():
         if times > 1:
             raise UserError(f"{file}: column '{name}' stands {times} times: rename one")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import pyarrow as pa
@@ -10,7 +11,7 @@ import pyarrow.compute as pc
 
 from hfpipe.errors import UserError, nearest
 from hfpipe.rows.agreeing import MARK, agreed_schema, cast_table, integers_beyond_floats, storable
-from hfpipe.rows.values import canonical_json, is_scalar, text_of
+from hfpipe.rows.values import flat_text, text_of
 
 __all__ = [
     "agreed_schema",
@@ -55,12 +56,30 @@ def arrow_column(values: Sequence[Any]) -> pa.Array:
         return _as_text(values)  # Arrow would make 1 of true among numbers
     try:
         # A map with a key of its own in every row would be a struct of as many fields.
-        if kinds & _NESTED and not storable(pa.infer_type(values), empty=True):
-            return _as_text(values)
+        if kinds & _NESTED:
+            kind = pa.infer_type(values)
+            if not storable(kind, empty=True) or _holds_bools_as_floats(values, kind):
+                return _as_text(values)
         array = pa.array(values)
     except _ARROW_REFUSES:
         return _as_text(values)
     return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+
+
+def _holds_bools_as_floats(values: Iterable[Any], kind: pa.DataType) -> bool:
+    """Whether Arrow would make 0.0 and 1.0 of booleans in lists or objects."""
+    if pa.types.is_floating(kind):
+        return bool in set(map(type, values))
+    if pa.types.is_list(kind):
+        inner = chain.from_iterable(value for value in values if value)
+        return _holds_bools_as_floats(inner, kind.value_type)
+    if pa.types.is_struct(kind):
+        objects = [value for value in values if value]
+        return any(
+            _holds_bools_as_floats((value.get(field.name) for value in objects), field.type)
+            for field in kind.fields
+        )
+    return False
 
 
 def cell_table(
@@ -195,5 +214,4 @@ def stack(tables: Sequence[pa.Table]) -> pa.Table:
 
 
 def _as_text(values: Sequence[Any]) -> pa.Array:
-    texts = [text_of(value) if is_scalar(value) else canonical_json(value) for value in values]
-    return pa.array(texts, pa.string())
+    return pa.array(map(flat_text, values), pa.string())

@@ -22,7 +22,7 @@ from hfpipe.rows.values import is_scalar
 _BOM = b"\xef\xbb\xbf"
 _NESTED = {list, dict}
 MOST_COLUMNS = 10_000
-_MOST_CELLS = 20_000_000
+_MOST_CELLS = 5_000_000
 
 
 class Rows:
@@ -115,7 +115,7 @@ def _parse(lines: Sequence[bytes], first: int, rows: Rows, reading: Reading) -> 
             continue
         # Integers beyond 64 bits became floats; a float as large as that has an exponent. Nulls
         # are left out of what is hashed.
-        if type(row) is not dict or b":null" in said or b"e+" in said:
+        if type(row) is not dict or not row or b":null" in said or b"e+" in said:
             _parse_slowly(line, number, rows, reading)
             continue
         keep(row)
@@ -144,7 +144,7 @@ def _parsed(line: bytes) -> dict[str, Any]:
         row = orjson.loads(line)
     except ValueError:
         return parse_line(line, ())
-    return row if isinstance(row, dict) else parse_line(line, ())
+    return row if row and isinstance(row, dict) else parse_line(line, ())
 
 
 def _refuse_nested(rows: Rows, reading: Reading) -> None:
@@ -199,6 +199,8 @@ def parse_line(line: bytes, scalars: Sequence[str]) -> dict[str, Any]:
     row = json.loads(line.decode("utf-8"), parse_constant=_constant, parse_float=_float)
     if not isinstance(row, dict):
         raise ValueError(f"a {_json_kind(row)}, not an object")
+    if not row:
+        raise ValueError("an empty object")
     for name in scalars:
         if not is_scalar(row.get(name)):
             raise ValueError(f"'{name}' holds a {_json_kind(row[name])}, not a text")

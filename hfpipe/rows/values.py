@@ -81,6 +81,17 @@ def json_text(value: Any) -> str:
     return json.dumps(plain(value), ensure_ascii=False)
 
 
+def flat_text(value: Any) -> str | None:
+    """Any value as text: lists and objects as JSON, bytes as base64.
+
+    >>> flat_text(3.0), flat_text([3.0]), flat_text(b"ab"), flat_text(None)
+    ('3', '[3]', 'YWI=', None)
+    """
+    if is_scalar(value):
+        return text_of(value)
+    return str(plain(value)) if isinstance(value, bytes) else canonical_json(value)
+
+
 def canonical_json(value: Any) -> str:
     """A list or an object of a column of mixed types: the same text for the same values.
 
