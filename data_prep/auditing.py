@@ -14,6 +14,7 @@ from data_prep.dividing import Division
 from data_prep.options import PrepareOptions
 from data_prep.terms import tfidf
 from data_prep.times import parse_times
+from hfpipe.rows.identity import ROW_ID
 
 
 def audit_rows(
@@ -46,6 +47,7 @@ def audit_rows(
         leakage_columns=options.leakage_columns,
         label_column=corpus.label,
         text_columns=corpus.text,
+        id_columns=[ROW_ID, *([corpus.id_column] if corpus.id_column else [])],
         seed=options.seed,
         sample_rows=options.audit_rows,
         threshold=options.threshold,

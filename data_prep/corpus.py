@@ -74,9 +74,7 @@ class Corpus:
             place = table.schema.get_field_index(self.label)
             table = table.set_column(place, self.label, labels)
         if self.derived is not None and self.derived_place is not None:
-            more = self.derived.take(self.derived_place[positions])
-            for name in more.column_names:
-                table = table.append_column(name, more.column(name))
+            table = _with_derived(table, self.derived, self.derived_place[positions])
         return table.add_column(0, ROW_ID, self.row_ids.take(pa.array(positions)))
 
     def texts(self, positions: np.ndarray) -> list[str]:
@@ -95,6 +93,24 @@ class Corpus:
         if isinstance(encoded, pa.ChunkedArray):
             encoded = encoded.combine_chunks()
         return pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
+
+
+def _with_derived(table: pa.Table, derived: Spool, places: np.ndarray) -> pa.Table:
+    """Add derived columns; a row without a place among them has them in its own."""
+    fresh = derived.take(places[places >= 0])
+    own = np.flatnonzero(places < 0)
+    back = np.empty(len(places), dtype=np.int64)
+    back[np.concatenate([np.flatnonzero(places >= 0), own])] = np.arange(len(places))
+    for name, column in zip(fresh.column_names, fresh.columns, strict=True):
+        there = table.schema.get_field_index(name)
+        if there < 0:
+            old = pa.chunked_array([pa.nulls(len(own), column.type)])
+        else:
+            old = table.column(there).take(pa.array(own)).cast(column.type)
+            table = table.remove_column(there)
+        whole = pa.chunked_array([*column.chunks, *old.chunks], column.type)
+        table = table.append_column(name, whole.take(pa.array(back)))
+    return table
 
 
 def numbered(ids: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -249,10 +265,14 @@ def mapped_labels(
     """
     from data_prep.balancing import label_map
 
+    again = fixed is not None  # a few rows more need not have every label
     fixed = np.zeros(len(codes), dtype=bool) if fixed is None else fixed
     present = np.unique(codes[~fixed & (codes >= 0)])
+    known = [names[code] for code in present]
+    if again:
+        mapping = {old: new for old, new in mapping.items() if old == "*" or old in known}
     renamed = list(names)
-    for code, name in zip(present, label_map([names[i] for i in present], mapping), strict=True):
+    for code, name in zip(present, label_map(known, mapping), strict=True):
         renamed[code] = name
     settled = {names[code] for code in np.unique(codes[fixed & (codes >= 0)])}
     fresh = sorted({renamed[code] for code in present} | settled)

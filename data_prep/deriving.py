@@ -1,8 +1,8 @@
-"""Columns that are made of others, for the rows that are kept: vectors from a model or from shards."""
+"""Columns made of others, for the rows that are kept: vectors from a model or from shards."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ from hfpipe.hub.endpoint import Endpoint
 
 #: Rows that get their columns at a time.
 PORTION = 10_000
-Derive = Callable[[pa.Table, list[str]], tuple[pa.Table, dict[str, np.ndarray]]]
+Advance = Callable[[int], None]
+Derive = Callable[[pa.Table, list[str], Advance], tuple[pa.Table, dict[str, np.ndarray]]]
 
 
 def derive_columns(
@@ -26,7 +27,8 @@ def derive_columns(
     options: PrepareOptions,
     endpoint: Endpoint | None,
     scratch: Path,
-    advance: Callable[[int], None] = lambda rows: None,
+    lock: Mapping[str, Any] | None = None,
+    advance: Advance = lambda rows: None,
 ) -> dict[str, Any]:
     """Make the columns that ``encode`` and ``vectors`` ask for.
 
@@ -38,12 +40,13 @@ def derive_columns(
         options: What was asked for.
         endpoint: The Hub that base models come from.
         scratch: Folder for the new columns.
+        lock: Dimensions that an earlier version of the dataset holds the vectors to.
         advance: Told how many more rows are done.
 
     Returns:
         What made them, for the record.
     """
-    makers, record = _makers(corpus, options, endpoint)
+    makers, record = _makers(corpus, options, endpoint, lock)
     if not makers:
         return {}
     scratch.mkdir()
@@ -57,22 +60,27 @@ def derive_columns(
         positions = kept[start : start + PORTION]
         table = corpus.spool.take(positions)
         ids = corpus.row_ids.take(pa.array(positions)).to_pylist()
+        if corpus.pinned is not None:  # what an earlier version has of these is made anew
+            table = table.drop_columns([n for n in _made(options) if n in table.column_names])
         old = set(table.column_names)
         for make in makers:
-            table, dropped = make(table, ids)
+            table, dropped = make(table, ids, advance)
             for reason, rows in dropped.items():
-                ledger.drop(positions[rows], reason)
+                free = positions[rows][ledger.marks[positions[rows]] == 0]
+                ledger.drop(free, reason)
         fresh = table.select([name for name in table.column_names if name not in old])
         batches.append(fresh)
         place[positions] = np.arange(done, done + len(positions))
         done += len(positions)
-        advance(len(positions))
     corpus.derived, corpus.derived_place = Spool(batches), place
     return record()
 
 
 def _makers(
-    corpus: Corpus, options: PrepareOptions, endpoint: Endpoint | None
+    corpus: Corpus,
+    options: PrepareOptions,
+    endpoint: Endpoint | None,
+    lock: Mapping[str, Any] | None,
 ) -> tuple[list[Derive], Callable[[], dict[str, Any]]]:
     """What makes columns, and what tells about it afterwards."""
     makers: list[Derive] = []
@@ -80,18 +88,33 @@ def _makers(
     if options.vectors:
         from data_prep.vectors import VectorReader, vector_options
 
-        reader = VectorReader(vector_options(options.vectors), vector_root(options))
+        reader = VectorReader(vector_options(options.vectors), vector_root(options), lock)
         for table in corpus.spool.tables():
             reader.prime(table)  # so that all portions get the same columns
-        makers.append(lambda table, ids: reader.read(table))
+        makers.append(lambda table, ids, advance: reader.read(table, ids))
         tell["vectors"] = lambda: reader.schema_lock
     if options.encode:
         from data_prep.encode import Encoder, encode_options
 
         encoder = Encoder(encode_options(options.encode), endpoint)
-        makers.append(lambda table, ids: encoder.encode(table, ids))
+        makers.append(encoder.encode)
         tell["encode"] = lambda: encoder.provenance
     return makers, lambda: {name: said() for name, said in tell.items()}
+
+
+def _made(options: PrepareOptions) -> list[str]:
+    """The columns that will be made."""
+    names = []
+    if options.vectors:
+        from data_prep.vectors import modality, vector_options
+
+        settled = vector_options(options.vectors)
+        names += [*map(modality, settled.columns), settled.name]
+    if options.encode:
+        from data_prep.encode import encode_options
+
+        names.append(encode_options(options.encode).name)
+    return names
 
 
 def vector_root(options: PrepareOptions) -> str:

@@ -11,8 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from data_prep.finding import flat_name
 from data_prep.options import PrepareOptions
-from data_prep.rowwise import RowPlan, flat_name
+from data_prep.rowwise import RowPlan
 from data_prep.splitting import SPLITS
 from data_prep.writing import MANIFEST
 from hfpipe.errors import UserError

@@ -43,7 +43,9 @@ class Ledger:
     ([0, 2], {'malformed': 1, 'exact_duplicate': 1})
     """
 
-    def __init__(self, rows: int, malformed: int = 0, steps: Mapping[str, str] | None = None):
+    def __init__(
+        self, rows: int, malformed: int = 0, steps: Mapping[str, str] | None = None
+    ) -> None:
         """Open the account.
 
         Args:

@@ -136,9 +136,9 @@ def _columns(options: PrepareOptions) -> None:
         raise UserError("--latest-by needs the columns that name one thing: --latest-key COL[,COL]")
     if options.latest_key and not options.latest_by:
         raise UserError("--latest-key goes with --latest-by COL, which says what is latest")
-    used = {
+    used: dict[str, list[str | None]] = {
         "--label": [options.label],
-        "--text": options.text,
+        "--text": [*options.text],
         "--group-by": [options.group_by],
         "--encode": [options.encode.get("column")],
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -77,12 +78,12 @@ def prepare(
     repo_id = _checked_target(options, endpoint)
     earlier = _earlier(options, endpoint, repo_id)
     steps = Steps(console, lively=not options.quiet and console.is_terminal)
-    with staging(None if options.dry_run else options.out) as stage:
-        with engine_for(options.engine, stage) as engine:
-            work = _Work(options, sources, earlier, engine, endpoint, stage, steps)
-            prepared = _prepared(work, console)
-            if not options.dry_run:
-                _write(work, prepared, repo_id)
+    place = None if options.dry_run else options.out
+    with staging(place) as stage, engine_for(options.engine, stage) as engine:
+        work = _Work(options, sources, earlier, engine, endpoint, stage, steps)
+        prepared = _prepared(work, console)
+        if not options.dry_run:
+            _write(work, prepared, repo_id)
     prepared.seconds = steps.seconds
     return prepared
 
@@ -106,6 +107,8 @@ class _Work:
 def _prepared(work: _Work, console: Console) -> Prepared:
     """All steps up to the audit: nothing is written but to the staging folder."""
     conflicts = _read_and_clean(work)
+    if work.options.encode or work.options.vectors:
+        divide(work.corpus, deepcopy(work.ledger), work.options)  # complains before hours of work
     with work.steps.timed("derive", len(work.ledger.kept())) as advance:
         made = derive_columns(
             work.corpus,
@@ -113,6 +116,7 @@ def _prepared(work: _Work, console: Console) -> Prepared:
             work.options,
             work.endpoint,
             work.stage / "derived",
+            work.earlier.record.get("vectors") if work.earlier else None,
             advance,
         )
     with work.steps.timed("split"):

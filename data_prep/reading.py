@@ -14,8 +14,9 @@ import numpy as np
 import pyarrow as pa
 
 from data_prep.corpus import Corpus, LabelCodes, numbered
+from data_prep.finding import flat_name, has_column
 from data_prep.options import PrepareOptions
-from data_prep.rowwise import RowPlan, WorkedRows, flat_name, has_column, work_rows
+from data_prep.rowwise import RowPlan, WorkedRows, work_rows
 from data_prep.spool import Batches, Spool
 from data_prep.terms import TermCounter
 from data_prep.wanted import check_columns

@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from data_prep.duplicates import text_keys
+from data_prep.finding import combined, flat_name, found_column, is_list, text_array
 from hfpipe.errors import UserError
-from hfpipe.rows.columns import column_at, text_column
 from hfpipe.rows.identity import ROW_ID
 from hfpipe.rows.records import FileRows
 
@@ -108,7 +108,7 @@ def work_rows(chunk: FileRows, plan: RowPlan) -> WorkedRows:
         _judge_labels(reasons, labels, plan)
     rewritten: Counter[str] = Counter()
     columns, texts = _clean(columns, reasons, plan, rewritten)
-    ids = _text_array(chunk, table, plan.ids) if plan.ids else pa.array(chunk.digests)
+    ids = text_array(chunk.file, table, plan.ids) if plan.ids else pa.array(chunk.digests)
     return WorkedRows(
         table=_kept_columns(table, plan, columns, labels),
         ids=ids,
@@ -129,90 +129,39 @@ def _noted(plan: RowPlan) -> dict[str, str]:
 def _judge(reasons: np.ndarray, marks: np.ndarray, reason: str) -> None:
     """Give a reason to the marked rows that have none yet."""
     positions = np.flatnonzero(marks) if marks.dtype == bool else marks
-    free = positions[np.equal(reasons[positions], None)]
+    free = positions[_still_in(reasons[positions])]
     reasons[free] = reason
+
+
+def _still_in(reasons: np.ndarray) -> np.ndarray:
+    """Which rows have no reason to be dropped."""
+    return np.asarray(reasons == np.array(None))
 
 
 def _unwanted(chunk: FileRows, table: pa.Table, plan: RowPlan) -> np.ndarray:
     unwanted = np.zeros(table.num_rows, dtype=bool)
     for name, equal, value in plan.where:
-        column = _text_array(chunk, table, name)
+        column = text_array(chunk.file, table, name)
         same = pc.fill_null(pc.equal(column, value), False).to_numpy(zero_copy_only=False)
         unwanted |= ~same if equal else same
     return unwanted
 
 
 def _texts(chunk: FileRows, table: pa.Table, name: str) -> list[str]:
-    column = _text_array(chunk, table, name)
+    column = text_array(chunk.file, table, name)
     return [text or "" for text in column.to_pylist()]
-
-
-def _text_array(chunk: FileRows, table: pa.Table, name: str) -> pa.Array:
-    column = _found(table, name)
-    if pa.types.is_null(column.type):
-        return pa.nulls(table.num_rows, pa.string())
-    if pa.types.is_string(column.type):
-        return _combined(column)
-    values = text_column(pa.table({name: column}), name, chunk.file)
-    return pa.array(values, pa.string())
-
-
-def _found(table: pa.Table, name: str) -> pa.ChunkedArray:
-    """A column; empty where these rows lack it, which others of the file may not."""
-    name = name if has_column(table, name) else flat_name(name)
-    if not has_column(table, name):
-        return pa.chunked_array([pa.nulls(table.num_rows, pa.string())])
-    messages = _messages(table, name)
-    if messages is not None:
-        said = [[text for text in texts or [] if text] for texts in messages]
-        return pa.chunked_array([pa.array(["\n".join(texts) for texts in said], pa.string())])
-    return column_at(table, name)
-
-
-def _messages(table: pa.Table, name: str) -> list[list[str | None]] | None:
-    """The texts of a list of texts, or, as ``messages.text``, of one of objects; else None."""
-    column, _, field = name.rpartition(".") if name not in table.column_names else (name, "", "")
-    if column not in table.column_names or not is_list(table.column(column).type):
-        return None
-    inner = table.column(column).type.value_type
-    if field and pa.types.is_struct(inner) and inner.get_field_index(field) >= 0:
-        kind = inner.field(field).type
-        rows = table.column(column).to_pylist()
-        if pa.types.is_string(kind):
-            return [[each[field] for each in row or [] if each] for row in rows]
-    if not field and pa.types.is_string(inner):
-        return table.column(column).to_pylist()
-    return None
-
-
-def is_list(kind: pa.DataType) -> bool:
-    """Whether a column holds lists."""
-    return pa.types.is_list(kind) or pa.types.is_large_list(kind)
-
-
-def has_column(table: pa.Table, name: str) -> bool:
-    """Whether there is such a column, or such a place within a nested one."""
-    try:
-        column_at(table, name)
-    except UserError:
-        return _messages(table, name) is not None
-    return True
 
 
 def _note(chunk: FileRows, table: pa.Table, name: str, use: str) -> pa.Array:
     if use in ("time", "latest"):  # its type says how it is read
-        return _combined(_found(table, name))
-    return _text_array(chunk, table, name)
-
-
-def _combined(column: pa.ChunkedArray) -> pa.Array:
-    return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+        return combined(found_column(table, name))
+    return text_array(chunk.file, table, name)
 
 
 def _labels(chunk: FileRows, table: pa.Table, plan: RowPlan) -> pa.Array | None:
     if plan.label is None:
         return None
-    column = _text_array(chunk, table, plan.label)
+    column = text_array(chunk.file, table, plan.label)
     if not plan.regression:
         return column
     return pa.array([_number(value) for value in column.to_pylist()], pa.float64())
@@ -265,7 +214,7 @@ def _clean(
         judge: Callable[[list[str]], list[str | None]] | None = getattr(step, "judge", None)
         if judge is None:
             continue
-        kept = np.flatnonzero(np.equal(reasons, None))
+        kept = np.flatnonzero(_still_in(reasons))
         for place, reason in zip(kept.tolist(), judge([texts[i] for i in kept]), strict=True):
             if reason is not None:
                 reasons[place] = reason
@@ -286,7 +235,7 @@ def _joined(columns: list[list[str]], reasons: np.ndarray) -> list[str]:
     else:
         rows = zip(*columns, strict=True)
         joined = ["\n".join(part for part in parts if part) for parts in rows]
-    for place in np.flatnonzero(np.not_equal(reasons, None)).tolist():
+    for place in np.flatnonzero(~_still_in(reasons)).tolist():
         joined[place] = ""
     return joined
 
@@ -311,15 +260,6 @@ def _with_column(table: pa.Table, name: str, values: pa.Array) -> pa.Table:
     if place >= 0:
         return table.set_column(place, name, values)
     return table.append_column(flat_name(name), values)
-
-
-def flat_name(name: str) -> str:
-    """The column that a nested one becomes.
-
-    >>> flat_name("labels.living")
-    'labels_living'
-    """
-    return name.replace(".", "_")
 
 
 def parse_where(conditions: Sequence[str]) -> list[tuple[str, bool, str]]:

@@ -52,9 +52,9 @@ class DiskBatches:
 
     def append(self, table: pa.Table) -> None:
         """Write a batch."""
-        with pa.OSFile(str(self._file(len(self.sizes))), "wb") as sink:
-            with pa.ipc.new_file(sink, table.schema) as writer:
-                writer.write_table(table)
+        path = str(self._file(len(self.sizes)))
+        with pa.OSFile(path, "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+            writer.write_table(table)
         self.sizes.append(table.num_rows)
         self.schemas.append(table.schema)
 

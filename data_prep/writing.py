@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ def split_rows_in_order(
             yield table
             advance(len(chosen))
 
-    return {split: (lambda code=code: portions(code)) for code, split in enumerate(SPLITS)}
+    return {split: partial(portions, code) for code, split in enumerate(SPLITS)}
 
 
 def manifest(corpus: Corpus, ledger: Ledger, division: Division) -> pa.Table:

@@ -48,7 +48,9 @@ CASES = {
     "missing folder": Case(
         "rows.jsonl", GOOD, ("nowhere", "folder"), (), named("nowhere/rows.jsonl")
     ),
-    "folder without rows": Case("rows.txt", GOOD, ("no file of a known kind", ".jsonl"), (), named("")),
+    "folder without rows": Case(
+        "rows.txt", GOOD, ("no file of a known kind", ".jsonl"), (), named("")
+    ),
     "unknown kind": Case("rows.xlsx", GOOD, ("rows.xlsx", ".jsonl", ".csv", ".parquet")),
     "no input": Case(
         "rows.jsonl", GOOD, ("no input",), (), lambda _: ["--text", "a", "--label", "b"]

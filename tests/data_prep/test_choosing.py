@@ -69,8 +69,8 @@ def test_leakage_columns_are_never_written_and_refused_as_inputs(tmp_path, hub):
     train = hf_hub_download(filename="data/train-00000-of-00001.parquet", token=hub.token, **where)
     assert "followers" not in pq.read_schema(train).names
     for options in ({"text": "followers"}, {"label": "followers"}, {"group_by": "followers"}):
+        split = {"split": "group"} if "group_by" in options else {}
         with pytest.raises(UserError, match="'followers' is refused by --leakage-columns"):
-            split = {"split": "group"} if "group_by" in options else {}
             run_prepare(path, leakage_columns=["followers"], **options, **split)
     with pytest.raises(UserError, match="no input has column 'follower'.*'followers'"):
         run_prepare(path, leakage_columns=["follower"])

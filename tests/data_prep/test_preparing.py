@@ -194,7 +194,8 @@ def test_the_original_scripts_flags_work(tmp_path, cli):
     assert ran.code == 0, ran.err
     names = sorted(each.name for each in (tmp_path / "made").iterdir())
     assert names == [
-        f"topics_{n}" for n in ("audit.html", "prepare.json", *(f"{s}.jsonl" for s in sorted(SPLITS)))
+        f"topics_{n}"
+        for n in ("audit.html", "prepare.json", *(f"{s}.jsonl" for s in sorted(SPLITS)))
     ]
     labels = Counter(row["label"] for row in read_rows(tmp_path / "made" / "topics_train.jsonl"))
     assert labels == {"a": 16, "b": 16, "c": 16}
