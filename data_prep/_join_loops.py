@@ -25,22 +25,36 @@ class Rows(NamedTuple):
     rests: np.ndarray
 
 
+#: One row in a term's list.
+ENTRY = np.dtype(
+    [
+        ("outline", np.uint64),  # a bit for each of the row's terms; terms may share a bit
+        ("row", np.int32),
+        ("value", np.float32),  # the weight of the term
+        ("rest", np.float32),  # the length of what follows the term in the row
+    ],
+    align=True,
+)
+#: Bits of an outline, less one.
+OUTLINE_BITS = 63
+#: Terms of the row in hand that are compared with an outline.
+OUTLINE_TERMS = 16
+#: Bounds are off by less than this, and their squares too: they are in single precision.
+SLACK = 1e-6
+
+
 class Lists(NamedTuple):
     """For each term the rows, in ascending order, that have it in their beginning.
 
     Attributes:
-        starts: ``(terms,)`` where each term's list starts in the others.
+        starts: ``(terms,)`` where each term's list starts in ``entries``.
         stops: ``(terms,)`` where it stops; there may be room for more.
-        rows: The rows.
-        values: The term's weight in each.
-        rests: The length of what follows the term in each.
+        entries: The rows.
     """
 
     starts: np.ndarray
     stops: np.ndarray
-    rows: np.ndarray
-    values: np.ndarray
-    rests: np.ndarray
+    entries: np.ndarray
 
 
 class Search(NamedTuple):
@@ -50,7 +64,7 @@ class Search(NamedTuple):
         rows: The rows.
         lists: Those that are looked at.
         threshold: What a similarity must be above.
-        limit: What a bound in single precision must be above: a little less.
+        limit: What a bound must be above: less by ``SLACK``.
     """
 
     rows: Rows
@@ -99,17 +113,20 @@ def count_beginnings(rows: Rows, chosen: np.ndarray, limit: float, counts: np.nd
 @compiled
 def insert(rows: Rows, row: int, limit: float, lists: Lists) -> None:
     """Add a row to the lists of the terms of its beginning."""
+    outline = np.uint64(0)
+    for k in range(rows.starts[row], rows.starts[row + 1]):
+        outline |= np.uint64(1) << np.uint64(rows.terms[k] & OUTLINE_BITS)
     rest = np.float32(1)
     for k in range(rows.starts[row], rows.starts[row + 1]):
         if rest <= limit:
             break
         rest = rows.rests[k]
-        term = rows.terms[k]
-        place = lists.stops[term]
-        lists.rows[place] = row
-        lists.values[place] = rows.values[k]
-        lists.rests[place] = rest
-        lists.stops[term] = place + 1
+        place = lists.stops[rows.terms[k]]
+        lists.entries[place].outline = outline
+        lists.entries[place].row = row
+        lists.entries[place].value = rows.values[k]
+        lists.entries[place].rest = rest
+        lists.stops[rows.terms[k]] = place + 1
 
 
 @compiled
@@ -144,21 +161,59 @@ def similarity(rows: Rows, other: int, scratch: Scratch) -> float:
 
 
 @compiled
-def candidates(
-    search: Search, k: int, at: int, until: int, limit: float, query: int, scratch: Scratch
-) -> tuple[int, int]:
-    """Look for rows in a piece of the list of entry ``k``'s term.
+def may_be_similar(rows: Rows, k: int, end: int, entry: np.record, limit: float) -> bool:
+    """Tell whether a bound on the similarity of two rows that meet in a term is above the limit.
 
-    A row is taken if the product of the two weights plus the product of the lengths of the two
-    rests is above the limit. Where the term is the first that both rows have, that bounds their
-    similarity; where it is a later one, the row was seen there, or cannot be similar.
+    The bound holds where the term is the first that both rows have. It is the product of the two
+    weights, plus the product of the lengths of the rests; the rest of the row in hand without the
+    terms that the other row does not have, as far as its outline shows.
+
+    Args:
+        rows: The rows.
+        k: The term's entry in the row in hand.
+        end: Where that row ends.
+        entry: The other row, in the term's list.
+        limit: The limit.
+    """
+    product = np.float32(rows.values[k]) * entry.value
+    if product + rows.rests[k] * entry.rest <= limit:
+        return False
+    if product > limit:
+        return True
+    # How much of the square of the rest's length may be missing in the other row.
+    needed = np.float64(limit - product) / entry.rest
+    spare = np.float64(rows.rests[k]) * rows.rests[k] - needed * needed + SLACK
+    for i in range(k + 1, min(end, k + 1 + OUTLINE_TERMS)):
+        if not (entry.outline >> np.uint64(rows.terms[i] & OUTLINE_BITS)) & np.uint64(1):
+            spare -= rows.values[i] * rows.values[i]
+            if spare < 0:
+                return False
+    return True
+
+
+@compiled
+def candidates(
+    search: Search,
+    k: int,
+    end: int,
+    at: int,
+    until: int,
+    limit: float,
+    query: int,
+    scratch: Scratch,
+) -> tuple[int, int]:
+    """Look for rows in a piece of the list of a term of the row in hand.
+
+    Where the term is not the first that both rows have, the row was seen there, or cannot be
+    similar: a bound that holds for the larger part of the product holds for the smaller.
 
     Args:
         search: What is searched.
-        k: An entry of the row in hand.
+        k: The term's entry in the row in hand.
+        end: Where that row ends.
         at: Where to go on in the lists.
         until: Only rows before this one are looked at.
-        limit: The limit.
+        limit: What the bound must be above.
         query: What the row in hand is called in ``scratch.seen``.
         scratch: Takes the rows found.
 
@@ -166,16 +221,15 @@ def candidates(
         Where to go on, and how many were found.
     """
     rows, lists = search.rows, search.lists
-    value, rest, stop = np.float32(rows.values[k]), rows.rests[k], lists.stops[rows.terms[k]]
+    stop = lists.stops[rows.terms[k]]
     count = 0
     while at < stop and count < len(scratch.found):
-        other = lists.rows[at]
-        if other >= until:
+        entry = lists.entries[at]
+        if entry.row >= until:
             return stop, count
-        bound = value * lists.values[at] + rest * lists.rests[at]
-        if bound > limit and scratch.seen[other] != query:
-            scratch.seen[other] = query
-            scratch.found[count] = other
+        if may_be_similar(rows, k, end, entry, limit) and scratch.seen[entry.row] != query:
+            scratch.seen[entry.row] = query
+            scratch.found[count] = entry.row
             count += 1
         at += 1
     return at, count
@@ -187,13 +241,13 @@ def has_similar(search: Search, row: int, scratch: Scratch) -> bool:
     rows, lists = search.rows, search.lists
     take(rows, row, scratch)
     similar = False
-    remaining = np.float32(1)
-    for k in range(rows.starts[row], rows.starts[row + 1]):
+    remaining, end = np.float32(1), rows.starts[row + 1]
+    for k in range(rows.starts[row], end):
         if similar or remaining <= search.limit:
             break
         at, stop = lists.starts[rows.terms[k]], lists.stops[rows.terms[k]]
         while at < stop and not similar:
-            at, count = candidates(search, k, at, row, search.limit, row, scratch)
+            at, count = candidates(search, k, end, at, row, search.limit, row, scratch)
             for i in range(count):
                 if similarity(rows, scratch.found[i], scratch) > search.threshold:
                     similar = True
@@ -255,13 +309,13 @@ def find_pairs(
         if written + row > len(later):
             return row, written
         take(rows, row, scratch)
-        remaining = np.float32(1)
-        for k in range(rows.starts[row], rows.starts[row + 1]):
+        remaining, end = np.float32(1), rows.starts[row + 1]
+        for k in range(rows.starts[row], end):
             if remaining <= search.limit:
                 break
-            at, end = search.lists.starts[rows.terms[k]], search.lists.stops[rows.terms[k]]
-            while at < end:
-                at, count = candidates(search, k, at, row, search.limit, row, scratch)
+            at, last = search.lists.starts[rows.terms[k]], search.lists.stops[rows.terms[k]]
+            while at < last:
+                at, count = candidates(search, k, end, at, row, search.limit, row, scratch)
                 for i in range(count):
                     total = similarity(rows, scratch.found[i], scratch)
                     if total > search.threshold:
@@ -313,13 +367,13 @@ def join_clusters(
     rows = search.rows
     for row in range(start, stop):
         take(rows, row, scratch)
-        remaining = np.float32(1)
-        for k in range(rows.starts[row], rows.starts[row + 1]):
+        remaining, end = np.float32(1), rows.starts[row + 1]
+        for k in range(rows.starts[row], end):
             if remaining <= search.limit:
                 break
-            at, end = search.lists.starts[rows.terms[k]], search.lists.stops[rows.terms[k]]
-            while at < end:
-                at, count = candidates(search, k, at, row, search.limit, row, scratch)
+            at, last = search.lists.starts[rows.terms[k]], search.lists.stops[rows.terms[k]]
+            while at < last:
+                at, count = candidates(search, k, end, at, row, search.limit, row, scratch)
                 for i in range(count):
                     other = scratch.found[i]
                     apart = root(parents, other) != root(parents, row)
@@ -344,26 +398,26 @@ def find_nearest(
 
     The limit rises with the best row found. A row no more than ``tie`` away from it is as similar.
     """
-    rows, slack = search.rows, search.threshold - search.limit
+    rows = search.rows
     for query in range(start, stop):
         row, found, most = queries[query], np.int64(-1), search.threshold
         limit = search.limit
         take(rows, row, scratch)
         scratch.seen[row] = query
-        remaining = np.float32(1)
-        for k in range(rows.starts[row], rows.starts[row + 1]):
+        remaining, end = np.float32(1), rows.starts[row + 1]
+        for k in range(rows.starts[row], end):
             if remaining <= limit:
                 break
-            at, end = search.lists.starts[rows.terms[k]], search.lists.stops[rows.terms[k]]
-            while at < end:
-                at, count = candidates(search, k, at, len(scratch.seen), limit, query, scratch)
+            at, last = search.lists.starts[rows.terms[k]], search.lists.stops[rows.terms[k]]
+            while at < last:
+                at, count = candidates(search, k, end, at, len(scratch.seen), limit, query, scratch)
                 for i in range(count):
                     other = np.int64(scratch.found[i])
                     total = similarity(rows, other, scratch)
                     tied = found >= 0 and abs(total - most) <= tie
                     if (tied and other < found) or (not tied and total > most):
                         found, most = other, total
-                        limit = np.float32(most - slack)
+                        limit = np.float32(most - SLACK)
             remaining = rows.rests[k]
         release(rows, row, scratch)
         nearest[query] = found

@@ -22,8 +22,6 @@ from data_prep._jit import in_order, spans, thread_count
 #: A similarity must be above the threshold by more than this: sums of floats that are equal on
 #: paper differ in their last digits, and a tie is not "above".
 TIE = 1e-9
-#: Looser still where a bound, in single precision, decides which pairs are looked at.
-SLACK = 1e-6
 #: Rows that a thread does at a time.
 BLOCK_ROWS = 4096
 #: Pairs that a block holds at most (and as many more as there are rows).
@@ -63,7 +61,7 @@ class Join:
         loops.measure(starts, ordered.data, rests)
         self.rows = loops.Rows(starts, ordered.indices, ordered.data, rests)
         self.threshold = float(threshold) + TIE
-        self.limit = np.float32(threshold - SLACK)
+        self.limit = np.float32(threshold - loops.SLACK)
 
     def search(self, chosen: np.ndarray | None = None, listed: bool = True) -> loops.Search:
         """List rows under the terms of their beginnings.
@@ -76,14 +74,8 @@ class Join:
         counts = np.zeros(self.terms + 1, dtype=np.int64)
         loops.count_beginnings(self.rows, marks, self.limit, counts[1:])
         starts = np.cumsum(counts)
-        total = int(starts[-1])
-        lists = loops.Lists(
-            starts[:-1],
-            starts[:-1].copy(),
-            np.empty(total, dtype=np.int32),
-            np.empty(total, dtype=np.float32),
-            np.empty(total, dtype=np.float32),
-        )
+        entries = np.empty(int(starts[-1]), dtype=loops.ENTRY)
+        lists = loops.Lists(starts[:-1], starts[:-1].copy(), entries)
         if listed:
             loops.insert_all(self.rows, marks, self.limit, lists)
         return loops.Search(self.rows, lists, self.threshold, self.limit)
