@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 from markupsafe import Markup
 
 from hfpipe.reports.svg import (
@@ -20,7 +21,7 @@ from hfpipe.reports.svg import (
     tick,
     ticks,
 )
-from hfpipe.reports.words import count, percent, shortened
+from hfpipe.reports.words import count, listed, percent, shortened
 
 LABEL_CHARACTERS = 22
 #: Width of a character of a label, about.
@@ -113,36 +114,46 @@ def length_lines(
         series: Name of the series to the share of its rows in each bin.
         mark: A value to draw a line at, and what is there.
     """
+    filled = np.flatnonzero(np.sum(list(series.values()), axis=0) > 0).tolist() or [0]
+    low = math.floor(math.log10(edges[filled[0]]))
+    high = max(math.log10(edges[-1]), low + 1)
+    up = ticks(0, max(max(values) for values in series.values()) or 1.0, 4)
     top = 34 + 20 * len(series)
-    up = ticks(0, max((max(values) for values in series.values()), default=1.0) or 1.0, 4)
-    high = math.log10(max(*edges, 10))
-    frame = Frame(48, top, 390, 200, (0.0, high), (0.0, up[-1]))
-    parts = [legend(list(series), 18, 10, lines=True)]
-    for value in up:
-        y = frame.down(value)
-        parts.append(line(frame.left, y, frame.left + frame.width, y, "grid"))
-        parts.append(label(frame.left - 6, y + 4, f"{100 * value:.4g} %", "end"))
-    for power in range(int(high) + 1):
-        x = frame.across(power)
-        parts.append(line(x, top + frame.height, x, top + frame.height + 4, "axis"))
-        parts.append(label(x, top + frame.height + 18, f"{10**power:,}"))
+    frame = Frame(48, top, 390, 200, (float(low), high), (0.0, up[-1]))
     bottom = top + frame.height
-    parts.append(line(frame.left, bottom, frame.left + frame.width, bottom, "axis"))
-    parts.append(label(frame.left + frame.width / 2, bottom + 36, "Characters of a text"))
-    parts.append(label(14, top - 13, "Share of the split's rows", "start"))
+    parts = [legend(list(series), 18, 10, lines=True), _length_axes(frame, up)]
     value, named = mark
-    if 1 <= value <= 10**high:
+    if 10**low <= value <= 10**high:
         x = frame.across(math.log10(value))
         parts += [line(x, top, x, bottom, "ideal"), label(x - 5, top + 10, named, "end")]
     for index, values in enumerate(series.values()):
         points = []
-        for place, share in enumerate(values):
-            ends = math.log10(edges[place]), math.log10(edges[place + 1])
-            points += [f"{frame.across(x):.1f},{frame.down(share):.1f}" for x in ends]
+        for place in range(filled[0], len(values)):
+            y = f"{frame.down(values[place]):.1f}"
+            ends = edges[place], edges[place + 1]
+            points += [f"{frame.across(math.log10(edge)):.1f},{y}" for edge in ends]
         style = f"--line: var(--series-{index + 1}); stroke-dasharray: {DASHES[index]}"
         parts.append(element("polyline", points=" ".join(points), class_="line", style=style))
-    text = f"Shares of {' and '.join(series)} by length; the table below has the numbers."
+    text = f"Shares of {listed(list(series))} by length; the table below has the numbers."
     return drawing(identity, 456, bottom + 48, title, text, parts)
+
+
+def _length_axes(frame: Frame, up: Sequence[float]) -> Markup:
+    """Shares up, powers of ten across."""
+    bottom, right = frame.top + frame.height, frame.left + frame.width
+    parts = []
+    for value in up:
+        y = frame.down(value)
+        parts.append(line(frame.left, y, right, y, "grid"))
+        parts.append(label(frame.left - 6, y + 4, f"{100 * value:.4g} %", "end"))
+    for power in range(int(frame.x[0]), int(frame.x[1]) + 1):
+        x = frame.across(power)
+        parts.append(line(x, bottom, x, bottom + 4, "axis"))
+        parts.append(label(x, bottom + 18, f"{10**power:,}"))
+    parts.append(line(frame.left, bottom, right, bottom, "axis"))
+    parts.append(label(frame.left + frame.width / 2, bottom + 36, "Characters of a text"))
+    parts.append(label(14, frame.top - 13, "Share of the split's rows", "start"))
+    return joined(parts)
 
 
 def timeline(

@@ -62,6 +62,12 @@ def topic_texts(rows: int, seed: int, topics: Sequence[str] = "abcd") -> tuple[l
     return texts, labels
 
 
+def rows_of(rows: int, columns: dict[str, Any] | None = None, **more: Any) -> AuditInput:
+    """Rows in which nothing is wrong."""
+    texts, labels = topic_texts(rows, 0)
+    return audit_input(texts, labels, split_names(rows, 1), columns, **more)
+
+
 def split_names(rows: int, seed: int) -> list[str]:
     """Eight of ten rows in train, by lot."""
     order = np.random.default_rng(seed).permutation(rows)

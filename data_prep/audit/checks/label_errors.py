@@ -1,6 +1,7 @@
-"""Labels that the other rows speak against (Northcutt, Jiang and Chuang 2021: confident learning).
+"""Labels that a model which has not seen the row, only the others, does not believe.
 
-Out-of-fold probabilities of a logistic regression on the texts' TF-IDF, judged by cleanlab.
+The model is a logistic regression on the texts' TF-IDF; cleanlab judges its out-of-fold
+probabilities (confident learning: Northcutt, Jiang and Chuang 2021).
 """
 
 from __future__ import annotations
