@@ -242,9 +242,10 @@ def test_a_million_characters_of_the_worst_kind_take_no_hours(name, worst):
 
 
 @pytest.mark.timeout(60)
-@pytest.mark.parametrize("end", ["<!-- -->", "<script></script>"])
-def test_an_end_that_comes_too_early_is_not_looked_for_again_and_again(end):
-    start = end[: len(end) // 2]
-    (found,) = made("html").rewrite([end + start * (MILLION // len(start))])
-    assert end not in found
-    assert start in found
+@pytest.mark.parametrize(
+    ("whole", "start", "left"),
+    [("<!-- -->", "<!--", "<!--"), ("<script></script>", "<script>", "")],
+)
+def test_an_end_that_comes_too_early_is_not_looked_for_again_and_again(whole, start, left):
+    times = MILLION // len(start)
+    assert made("html").rewrite([whole + start * times]) == [left * times]
