@@ -47,19 +47,22 @@ class Join:
     Args:
         rows: L2-normalised rows without negative entries.
         threshold: From 0 to 1.
+        ordered: The entries of each row stand in one order of the terms that is the same for
+            all rows, and the terms are numbered by 32 bits.
 
     Attributes:
         count: Number of rows.
         rows: The rows for the loops.
     """
 
-    def __init__(self, rows: csr_matrix, threshold: float) -> None:
-        ordered = rare_terms_first(rows)
-        self.count, self.terms = ordered.shape
-        starts = ordered.indptr.astype(np.int64)
-        rests = np.empty(len(ordered.data), dtype=np.float32)
-        loops.measure(starts, ordered.data, rests)
-        self.rows = loops.Rows(starts, ordered.indices, ordered.data, rests)
+    def __init__(self, rows: csr_matrix, threshold: float, *, ordered: bool = False) -> None:
+        if not ordered:
+            rows = rare_terms_first(rows)
+        self.count, self.terms = rows.shape
+        starts = rows.indptr.astype(np.int64)
+        rests = np.empty(len(rows.data), dtype=np.float32)
+        loops.measure(starts, rows.data, rests)
+        self.rows = loops.Rows(starts, rows.indices, rows.data, rests)
         self.threshold = float(threshold) + TIE
         self.limit = np.float32(threshold - loops.SLACK)
 

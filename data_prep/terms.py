@@ -79,6 +79,22 @@ class TermCounter:
         starts = np.concatenate([[0], np.cumsum(lengths)])
         return csr_matrix((counts, terms, starts), shape=(len(lengths), int(self._table.size[0])))
 
+    def terms(self) -> list[bytes]:
+        """Give the letters of each term, in lower case, in UTF-8, in the order of ``counts``.
+
+        >>> counter = TermCounter()
+        >>> counter.add(["The cat, THE dog"])
+        >>> counter.terms()
+        [b'the', b'cat', b'dog']
+        """
+        letters = self._table.letters[: self._table.size[1]].tobytes()
+        facts = self._table.facts[: self._table.size[0]]
+        starts = facts[:, loops.START]
+        stops = starts + facts[:, loops.LENGTH]
+        return [
+            letters[start:stop] for start, stop in zip(starts.tolist(), stops.tolist(), strict=True)
+        ]
+
     def _grow(self) -> None:
         """Make room for twice as many terms and letters."""
         old = self._table
