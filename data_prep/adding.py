@@ -42,6 +42,9 @@ def add_to_record(record: dict[str, Any], earlier: Earlier, ledger: Ledger) -> d
         "in": counts["in"] - there + sum(before.values()),
         "dropped": {reason: dropped[reason] for reason in words if dropped[reason]},
     }
+    for label, row in old["per_class"].items():
+        fresh = record["counts"]["per_class"].setdefault(label, dict.fromkeys(row, 0))
+        fresh["before"] += row["before"] - row["after"]
     record["added"] = {
         "to": earlier.revision,
         "rows": brought,

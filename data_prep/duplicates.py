@@ -55,6 +55,7 @@ def near_duplicates(
     threshold: float = 0.9,
     policy: str = "kept",
     advance: Callable[[int], None] = lambda rows: None,
+    pinned: np.ndarray | None = None,
 ) -> np.ndarray:
     """Mark every row that is nearly the same as an earlier one.
 
@@ -67,6 +68,7 @@ def near_duplicates(
         policy: ``"kept"``: compared with the earlier rows that are not marked themselves;
             ``"any"``: with all earlier rows.
         advance: Told how many more rows have been compared.
+        pinned: ``(rows,)`` bool: rows that are never marked, whatever they are similar to.
 
     Returns:
         One mark a row.
@@ -86,6 +88,8 @@ def near_duplicates(
 
     for start, stop, marked in in_order(work, join.blocks(), join.scratches()):
         advance(stop - start if policy == "any" else stop - start - marked)
+    if pinned is not None:
+        marks[pinned] = False
     if policy == "any":
         return marks
     # What no earlier row is similar to stays. The others, in their order: is one that stays?

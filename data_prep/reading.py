@@ -276,10 +276,8 @@ class LocalEngine:
         from data_prep.terms import tfidf
 
         rows = tfidf(corpus.counter.counts(), kept)
-        always = corpus.pinned[kept] >= 0 if corpus.pinned is not None else None
-        if always is None:
-            return near_duplicates(rows, options.threshold, options.policy, advance)
-        return near_duplicates(rows, options.threshold, options.policy, advance, always)
+        pinned = corpus.pinned[kept] >= 0 if corpus.pinned is not None else None
+        return near_duplicates(rows, options.threshold, options.policy, advance, pinned)
 
 
 def worked_chunk(source: int, chunk: FileRows, plan: RowPlan) -> tuple[Worked, pa.Table]:

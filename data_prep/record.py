@@ -71,7 +71,8 @@ def prepare_record(
 
 def _per_class(corpus: Corpus, division: Division) -> dict[str, dict[str, int]]:
     classes = len(corpus.label_names)
-    before = np.bincount(corpus.labels[corpus.labels >= 0], minlength=classes)
+    counted = (corpus.labels >= 0) & (corpus.reasons != "already_there")
+    before = np.bincount(corpus.labels[counted], minlength=classes)
     labels = corpus.labels[division.kept]
     cells = np.zeros((classes, len(SPLITS)), dtype=np.int64)
     np.add.at(cells, (labels[labels >= 0], division.splits[labels >= 0]), 1)

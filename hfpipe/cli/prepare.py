@@ -224,7 +224,7 @@ def _print_steps() -> None:
     for step in describe():
         typer.echo(f"{step.name:<20} {step.help}")
         for option in step.options:
-            typer.echo(f"  {option.name:<24} {option.kind}, default {option.default}")
+            typer.echo(f"  {option.name:<20} {option.help} Default: {option.shown or 'none'}.")
 
 
 def _inputs(
@@ -274,6 +274,9 @@ def _last_lines(
 
     console = Console(highlight=False, soft_wrap=True, markup=False)
     counts = done.record["counts"]
+    if not options.quiet:
+        steps = ", ".join(f"{name} {took:.1f}" for name, took in done.seconds.items() if took >= 0.1)
+        console.print(f"took    {sum(done.seconds.values()):.1f} s" + (f": {steps}" if steps else ""))
     if options.dry_run:
         console.print(f"dry run: {counts['kept']:,} of {counts['in']:,} rows kept; wrote nothing")
     if done.files:

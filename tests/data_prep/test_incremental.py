@@ -5,9 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from data_prep.duplicates import near_duplicates
+from data_prep.terms import TermCounter, tfidf
 from hfpipe.errors import UserError
 from tests.data_prep.support import run_prepare, sample_rows, write_rows
 
@@ -125,3 +130,24 @@ def test_a_repo_that_hfpipe_did_not_make_is_refused(tmp_path, hub):
     path = write_rows(tmp_path / "a.jsonl", sample_rows())
     with pytest.raises(UserError, match="was not made by hfpipe prepare"):
         run_prepare(path, endpoint=hub, target="foreign", incremental=True)
+
+
+@given(
+    texts=st.lists(st.text("ab ", min_size=1, max_size=14), max_size=25),
+    old=st.integers(0, 25),
+    threshold=st.sampled_from([0.2, 0.5, 0.9]),
+    policy=st.sampled_from(["kept", "any"]),
+)
+@settings(max_examples=100, deadline=None)
+def test_pinned_rows_are_kept_rows_for_all_that_come_later(texts, old, threshold, policy):
+    counter = TermCounter()
+    counter.add([" ".join(text.replace(" ", "") * 2) + " " + text for text in texts])
+    rows = tfidf(counter.counts())
+    pinned = np.arange(len(texts)) < old
+    similar = (rows @ rows.T).toarray() > threshold + 1e-9
+    expected = np.zeros(len(texts), dtype=bool)
+    for row in range(len(texts)):
+        others = similar[row, :row] & (~expected[:row] if policy == "kept" else True)
+        expected[row] = others.any() and not pinned[row]
+    marks = near_duplicates(rows, threshold, policy, pinned=pinned)
+    assert marks.tolist() == expected.tolist()
