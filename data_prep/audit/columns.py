@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from data_prep.audit.given import AuditInput, mixed
+from data_prep.audit.given import AuditInput
 from hfpipe.reports.words import shortened
 
 FOLDS = 3
@@ -18,6 +18,8 @@ FOLDS = 3
 CATEGORIES = 100
 #: Leaves of a tree, and rows that a leaf needs at least.
 LEAVES, LEAF_ROWS = 64, 5
+#: Fewer groups than this cannot be spread over the folds.
+GROUPS = 30
 #: How many rows' worth of doubt a category starts with.
 DOUBT = 1.0
 #: A class needs so many rows in and outside of it for a score of its own.
@@ -218,13 +220,15 @@ def _score(scored: Scored) -> float:
 
 
 def _folds(given: AuditInput, sample: np.ndarray) -> np.ndarray:
-    """A fold for each row by lot, the same for rows of one group or one text."""
+    """A fold for each row by lot, the same for rows of one group where there are enough."""
     lots = given.lots[sample]
     if given.groups is not None:
-        groups = given.groups[sample]
-        of_group = mixed(groups.astype(np.int64).view(np.uint64) + np.uint64(given.seed))
-        lots = np.where(groups >= 0, of_group, lots)
-    return ((lots >> np.uint64(32)) % np.uint64(FOLDS)).astype(np.int64)
+        different, groups = np.unique(given.groups[sample], return_inverse=True)
+        if len(different) >= GROUPS:
+            of_group = np.full(len(different), np.iinfo(np.uint64).max)
+            np.minimum.at(of_group, groups, lots)
+            lots = np.where(given.groups[sample] >= 0, of_group[groups], lots)
+    return (lots % np.uint64(FOLDS)).astype(np.int64)
 
 
 def _few_codes(values: np.ndarray) -> np.ndarray | None:

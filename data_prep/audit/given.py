@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from scipy.sparse import csr_matrix
 
+from data_prep.lots import draw_lots
 from data_prep.splitting import SPLITS
 from hfpipe.reports.words import shortened
 
@@ -91,9 +92,8 @@ class AuditInput:
 
     @cached_property
     def lots(self) -> np.ndarray:
-        """(n,) uint64: a number drawn for each text; depends on the text and the seed only."""
-        seed = np.array([self.seed], dtype=np.int64).view(np.uint64)
-        return mixed(self.keys[:, 0] ^ mixed(seed))
+        """(n,) uint64: a number drawn for each row; depends on its id and the seed only."""
+        return draw_lots(self.row_ids, self.seed, "audit")
 
     @cached_property
     def tfidf(self) -> csr_matrix:
@@ -159,7 +159,8 @@ class AuditInput:
     def answer(self, place: int) -> str | float | None:
         """The label or the target of a row."""
         if self.targets is not None:
-            return float(self.targets[place])
+            target = float(self.targets[place])
+            return int(target) if target.is_integer() else target
         code = int(self.labels[place])
         return None if code < 0 else self.name(code)
 
@@ -171,16 +172,3 @@ class AuditInput:
         if isinstance(self.row_ids, (pa.Array, pa.ChunkedArray)):
             return [str(row_id) for row_id in self.row_ids.take(pa.array(places)).to_pylist()]
         return [str(self.row_ids[place]) for place in places.tolist()]
-
-
-def mixed(values: np.ndarray) -> np.ndarray:
-    """Turn each number into one that looks random (the finaliser of SplitMix64, Steele 2014).
-
-    >>> mixed(np.array([1, 2], dtype=np.uint64)).tolist()
-    [10451216379200822465, 10905525725756348110]
-    """
-    with np.errstate(over="ignore"):
-        mixture = values + np.uint64(0x9E3779B97F4A7C15)
-        mixture = (mixture ^ (mixture >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        mixture = (mixture ^ (mixture >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return mixture ^ (mixture >> np.uint64(31))

@@ -25,7 +25,7 @@ def audit_input(
 ) -> AuditInput:
     """The rows as the audit takes them."""
     names, codes = np.unique(np.array(labels, dtype=object).astype(str), return_inverse=True)
-    ids = [f"row-{place}" for place in range(len(texts))]
+    ids = more.pop("ids", None) or [f"row-{place}" for place in range(len(texts))]
     table = pa.table({"row_id": ids, "label": list(labels), **(columns or {})})
     if "rows" not in more:
         more["rows"] = TfidfVectorizer().fit_transform(texts).tocsr()

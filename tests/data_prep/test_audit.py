@@ -65,10 +65,10 @@ def test_the_order_of_the_input_changes_no_count():
 
     first = audit(audit_input(texts, labels, splits, columns, sample_rows=200))
     columns = {"c": turned(columns["c"])}
-    second = audit(
-        audit_input(turned(texts), turned(labels), turned(splits), columns, sample_rows=200)
-    )
-    for check in ("exact_duplicates", "near_duplicates", "drift", "leakage"):
+    ids = [f"row-{place}" for place in order]
+    turned_rows = (turned(texts), turned(labels), turned(splits))
+    second = audit(audit_input(*turned_rows, columns, sample_rows=200, ids=ids))
+    for check in ("exact_duplicates", "near_duplicates", "drift", "leakage", "label_errors"):
         assert finding_of(first, check)["numbers"] == finding_of(second, check)["numbers"]
 
 

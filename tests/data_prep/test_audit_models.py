@@ -113,6 +113,15 @@ def test_columns_of_every_type_are_read_or_named_as_unread():
     assert read == values.keys() - {"vector", "nested", "bytes"}
 
 
+def test_a_leak_shows_where_few_texts_or_few_groups_recur():
+    labels = [("a", "b")[place % 2] for place in range(400)]
+    columns = {"leak": [label * 3 for label in labels]}
+    for texts in (["the same words"] * 400, ["some words", "other words"] * 200):
+        for groups in (None, np.arange(400) % 3):
+            rows = audit_input(texts, labels, split_names(400, 1), columns, groups=groups)
+            assert finding_of(audit(rows), "leakage")["verdict"] == "fail"
+
+
 @settings(max_examples=20, deadline=None, derandomize=True)
 @given(st.integers(0, 10**6))
 def test_the_score_of_a_class_is_scikit_learns_roc_auc(seed):

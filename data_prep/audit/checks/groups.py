@@ -22,7 +22,7 @@ SHOWN = 5
 def check(given: AuditInput) -> dict[str, Any]:
     """Count groups that have rows in several splits."""
     if given.groups is None:
-        return skipped("no column names groups (group_by)")
+        return skipped("no column names groups (--group-by)")
     found = overlap(given.groups, given.splits)
     pairs = found.pairs()
     shares = _shares(pairs, given)
@@ -42,7 +42,7 @@ def check(given: AuditInput) -> dict[str, Any]:
     return finding(
         graded(seen, 0.0, FAIL),
         f"{shares_said(shares)} are of groups that train has too",
-        "A model can know them by their group. Split by group (group or stratified_group).",
+        "A model can know them by their group. Split by group: --split group or stratified_group.",
         numbers=numbers,
         tables=[pairs_table("groups", pairs)],
         examples=_examples(given, straddling[:SHOWN]),

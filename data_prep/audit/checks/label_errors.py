@@ -51,6 +51,8 @@ def check(given: AuditInput) -> dict[str, Any]:
     if len(looked_at) < 2:
         return skipped(f"fewer than two classes have {FOLDS} rows")
     sample = given.sample_by_class(labelled[np.isin(given.labels[labelled], looked_at)])
+    # In the order of the lots, so that the folds do not depend on that of the rows.
+    sample = sample[np.argsort(given.lots[sample], kind="stable")]
     classes, codes, rows = np.unique(given.labels[sample], return_inverse=True, return_counts=True)
     if rows.min() < FOLDS:
         return skipped(f"a sample of {len(sample):,} rows has too few rows a class")

@@ -15,8 +15,8 @@ from hfpipe.reports.words import count, listed, shortened
 
 TITLE = "Columns that give the label away"
 ORDER = 5
-#: ROC AUC, R² or rank correlation of one column alone, out of sample.
-WARN, FAIL = 0.95, 0.99
+#: ROC AUC of one column alone, out of sample; for numbers to predict, its R² or rank correlation.
+WARN, WARN_NUMBER, FAIL = 0.95, 0.9, 0.99
 #: Columns listed, the strongest first.
 LISTED = 30
 DRAWN = 15
@@ -28,7 +28,8 @@ FEW = 50
 def check(given: AuditInput) -> dict[str, Any]:
     """Score what each column says about the label, out of sample."""
     refused = list(given.leakage_columns)
-    numbers: dict[str, Any] = {"refused": refused, "warn": WARN, "fail": FAIL}
+    warn = WARN_NUMBER if given.regression else WARN
+    numbers: dict[str, Any] = {"refused": refused, "warn": warn, "fail": FAIL}
     sample = _answered(given)
     if len(sample) < FEW:
         return skipped(f"fewer than {FEW} rows have a label")
@@ -47,8 +48,8 @@ def check(given: AuditInput) -> dict[str, Any]:
     also = f"; {count(len(refused), 'column')} refused" if refused else ""
     if not scores:
         return finding("ok", f"there is no column to look at{also}", numbers=numbers)
-    verdict = worst([graded(score.score, WARN, FAIL) for score in scores])
-    suspects = [score for score in scores if score.score >= WARN]
+    verdict = worst([graded(score.score, warn, FAIL) for score in scores])
+    suspects = [score for score in scores if score.score >= warn]
     tables = [_table(scores, measure, len(sample))]
     if not suspects:
         said = f"{count(len(scores), 'column')}; the strongest is {scores[0].said(measure)}{also}"
@@ -56,8 +57,8 @@ def check(given: AuditInput) -> dict[str, Any]:
     return finding(
         verdict,
         f"{listed([score.said(measure) for score in suspects[:4]])}{also}",
-        "Ask whether it is known before the label is. If not, name it under leakage_columns: "
-        "then it is never written.",
+        "Ask whether it is known before the label is. If not, name it under "
+        "--leakage-columns: then it is never written.",
         numbers=numbers,
         tables=tables,
     )

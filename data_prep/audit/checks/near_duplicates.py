@@ -64,7 +64,7 @@ def check(given: AuditInput) -> dict[str, Any]:
         ""
         if verdict == "ok"
         else "Scores on them are too good. Clean near-duplicates, keep their clusters in one "
-        "split, or lower the threshold.",
+        "split, or lower --threshold.",
         numbers={
             "threshold": threshold,
             "shares": shares,

@@ -26,7 +26,7 @@ SHOWN = 5
 def check(given: AuditInput) -> dict[str, Any]:
     """Count train rows that are later than the earliest row of another split."""
     if given.times is None:
-        return skipped("no column gives times (time_column)")
+        return skipped("no column gives times (--time-column)")
     known = ~missing_times(given.times) & (given.splits >= 0)
     if not known.any():
         return skipped(f"column '{given.time_column}' has no time")
@@ -58,8 +58,8 @@ def check(given: AuditInput) -> dict[str, Any]:
     return finding(
         graded(seen, 0.0, FAIL),
         f"{share_said(seen)} of the train rows are later than the first validation or test row",
-        "The model learns from what comes after. Split by time (time), with a gap where what is "
-        "predicted takes time to show.",
+        "The model learns from what comes after. Split by time: --split time, with a --gap "
+        "where what is predicted takes time to show.",
         numbers=numbers,
         tables=tables,
         examples=_examples(given, known, min(low for n, (low, _) in spans.items() if n != "train")),
