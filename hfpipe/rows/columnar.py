@@ -33,7 +33,9 @@ def parquet_chunks(source: Source, reading: Reading) -> Iterator[FileRows]:
         UserError: It is not Parquet, damaged, or has two columns of one name.
     """
     with _damage(reading.file), open_raw(source) as raw:
-        file = pq.ParquetFile(raw, buffer_size=_BUFFER, pre_buffer=False)
+        # Arrow reads a local file itself: through Python it takes twice as long.
+        place = raw if source.files is not None else pa.OSFile(source.path)
+        file = pq.ParquetFile(place, buffer_size=_BUFFER, pre_buffer=False)
         _check_names(reading.file, file.schema_arrow)
         some = False
         held: list[pa.Table] = []

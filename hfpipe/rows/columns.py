@@ -143,7 +143,10 @@ def text_column(table: pa.Table, name: str, file: str) -> list[str | None]:
     Raises:
         UserError: It holds lists, objects or bytes, or there is none.
     """
-    column = column_at(table, name)
+    try:
+        column = column_at(table, name)
+    except UserError as error:
+        raise UserError(f"{file}: {error}") from error
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     if pa.types.is_nested(column.type) or _holds_bytes(column.type):

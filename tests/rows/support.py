@@ -14,9 +14,11 @@ from typing import Any
 import pyarrow as pa
 
 from hfpipe.rows.columns import agreed_schema, cast_table
+from hfpipe.rows.jsonl import jsonl_chunks
 from hfpipe.rows.paths import find_inputs
 from hfpipe.rows.reading import read_chunks
-from hfpipe.rows.records import BadRow, FileRows
+from hfpipe.rows.records import BadRow, BadRows, FileRows, Reading
+from hfpipe.rows.separated import separated_chunks
 
 
 @dataclass
@@ -48,6 +50,19 @@ def put_together(chunks: list[FileRows]) -> All:
         [digest for chunk in chunks for digest in chunk.bad_digests],
         chunks,
     )
+
+
+def from_jsonl(content: bytes, texts: Sequence[str] = (), **limits: int) -> All:
+    """JSON lines from memory, read with other limits than those of files."""
+    reading = Reading("a.jsonl", list(texts), BadRows("a.jsonl"), **limits)
+    return put_together(list(jsonl_chunks(io.BufferedReader(io.BytesIO(content)), reading)))
+
+
+def from_csv(content: bytes, texts: Sequence[str] = (), **limits: int) -> All:
+    """CSV from memory, read with other limits than those of files."""
+    reading = Reading("a.csv", list(texts), BadRows("a.csv"), **limits)
+    stream = io.BufferedReader(io.BytesIO(content))
+    return put_together(list(separated_chunks(",", stream, reading)))
 
 
 def jsonl(rows: Sequence[Any]) -> bytes:

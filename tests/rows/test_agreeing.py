@@ -136,4 +136,6 @@ def test_an_exact_name_wins_over_a_path_and_typos_are_told():
         column_at(table, "a.b.d")
     with pytest.raises(UserError, match=r"a\.csv: column 'a' holds struct"):
         text_column(table, "a", "a.csv")
+    with pytest.raises(UserError, match=r"a\.csv: no column 'x\.y\.a'"):
+        text_column(table, "x.y.a", "a.csv")
     assert text_column(table, "a.b.c", "a.csv") == ["1", None]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -15,6 +16,7 @@ import pytest
 
 from hfpipe.errors import RunError, UserError
 from hfpipe.rows.paths import find_inputs
+from hfpipe.rows.reading import read_chunks
 from tests.rows.support import jsonl, read_all, tar, write
 
 SECRET = "SeCrEtKeY0123456789"
@@ -78,8 +80,6 @@ def test_a_source_is_pinned_to_the_commit_and_hashed(hub, repo):
     content = jsonl([{"text": "t", "n": 9, "split": "own"}])
     assert (source.revision, source.size) == (first, len(content))
     assert source.name == f"hf://datasets/{repo_id}@{first[:8]}/data/test.jsonl"
-    from hfpipe.rows.reading import read_chunks
-
     assert [chunk.table.num_rows for chunk in read_chunks(source)] == [1]
     assert source.sha256 == hashlib.sha256(content).hexdigest()
     assert hub.token not in repr(source)
@@ -182,12 +182,20 @@ def test_files_folders_and_globs_of_a_bucket_are_read(s3, tmp_path):
         assert source.size == len(content)
 
 
+@pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz", "a.csv.zst", "a.parquet", "a.tar"])
+def test_a_file_that_goes_away_between_finding_and_reading_is_one_line(s3, tmp_path, name):
+    path = write(tmp_path / name, b"x" * 5000)
+    s3.put_file(str(path), f"rows/gone/{name}")
+    (source,) = find_inputs([f"s3://rows/gone/{name}"])
+    s3.rm(f"rows/gone/{name}")
+    with pytest.raises(UserError, match=rf"^s3://rows/gone/{name} does not exist, or its bucket"):
+        list(read_chunks(source))
+
+
 def test_a_remote_source_is_hashed_and_counted(s3):
     content = jsonl([{"a": i} for i in range(5_000)])
     s3.pipe("rows/hash/a.jsonl", content)
     (source,) = find_inputs(["s3://rows/hash/a.jsonl"])
-    from hfpipe.rows.reading import read_chunks
-
     steps: list[int] = []
     assert sum(c.table.num_rows for c in read_chunks(source, advance=steps.append)) == 5_000
     assert source.sha256 == hashlib.sha256(content).hexdigest()
@@ -258,3 +266,20 @@ def test_an_address_of_the_web_is_shown_without_what_signs_it(monkeypatch):
         read_all(address)
     assert str(refused.value).startswith("http://127.0.0.1:1/a.csv")
     assert SECRET not in str(refused.value)
+
+
+def test_the_command_prepares_rows_of_a_bucket_and_of_a_repo(s3, repo, cli):
+    rows = [{"text": f"a{i} b{i} c{i}", "label": "xy"[i % 2]} for i in range(60)]
+    s3.pipe("rows/cli/a.jsonl", jsonl(rows[:30]))
+    s3.pipe("rows/cli/b.jsonl", jsonl(rows[30:]))
+    columns = ("--text", "text", "--dry-run")
+    ran = cli("prepare", "s3://rows/cli/*.jsonl", *columns, "--label", "label")
+    assert (ran.code, ran.err) == (0, "")
+    assert " 60 " in ran.out
+    flags = ("--label", "split", "--drop-labels", "test", "--no-clean")
+    ran = cli("prepare", f"hf://datasets/{repo[0]}", *columns, *flags)
+    assert (ran.code, ran.err) == (0, "")
+    assert ["train", "3", "3"] in [re.findall(r"\w+", line)[:3] for line in ran.out.splitlines()]
+    ran = cli("prepare", "s3://rows/cli/c.jsonl", *columns, "--label", "label")
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert "s3://rows/cli/c.jsonl does not exist" in ran.err
