@@ -105,7 +105,7 @@ def expand_braces(text: str) -> list[str]:
     for part in parts:
         total *= len(part)
     if total > _MOST_BRACED:
-        raise UserError(f"{text}: stands for {total:,} names: use a glob")
+        raise UserError(f"{shown_url(text)}: stands for {total:,} names: use a glob")
     return ["".join(chosen) for chosen in itertools.product(*parts, [text[end:]])]
 
 
@@ -122,23 +122,18 @@ def _options(match: re.Match[str]) -> list[str]:
 
 
 def _find(text: str, endpoint: HubLike | None) -> list[Source]:
-    if text.startswith("hf://"):
-        urls = expand_braces(text)
-        return _known(text, (source for url in urls for source in find_in_hub(url, endpoint)))
-    if text.startswith("file://"):
-        text = text.removeprefix("file://")
-    if "://" in text:
-        return [
-            source
-            for url in expand_braces(text)
-            for source in _known(shown_url(url), find_remote(url))
-        ]
-    if os.path.lexists(os.path.expanduser(text)):
-        return _known(text, _local(text))
-    names = expand_braces(text)
+    text = text.removeprefix("file://")
+    as_it_stands = "://" not in text and os.path.lexists(os.path.expanduser(text))
+    names = [text] if as_it_stands else expand_braces(text)
     if not names:
         raise UserError(f"{text}: the range in braces is empty")
-    return [source for name in names for source in _known(name, _local(name))]
+    return [source for name in names for source in _known(name, _found(name, endpoint))]
+
+
+def _found(name: str, endpoint: HubLike | None) -> Iterator[Source]:
+    if name.startswith("hf://"):
+        return iter(find_in_hub(name, endpoint))
+    return find_remote(name) if "://" in name else _local(name)
 
 
 def _local(text: str) -> Iterator[Source]:
@@ -185,7 +180,7 @@ def _known(text: str, found: Iterator[Source]) -> list[Source]:
         if not source.kind:
             raise UserError(f"{source.name}: unknown kind of file; {KNOWN}")
     if not sources:
-        raise UserError(f"{text}: no file of a known kind there; {KNOWN}")
+        raise UserError(f"{shown_url(text)}: no file of a known kind there; {KNOWN}")
     return sources
 
 

@@ -78,6 +78,8 @@ def shown_url(url: str) -> str:
     >>> shown_url("https://ada:secret@example.org/a.csv?token=x"), shown_url("s3://b/a?.csv")
     ('https://example.org/a.csv', 's3://b/a?.csv')
     """
+    if "://" not in url:
+        return url
     scheme, _, rest = url.partition("://")
     host, slash, path = rest.partition("/")
     if scheme in _WEB:

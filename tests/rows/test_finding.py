@@ -80,6 +80,7 @@ def test_sizes_are_known_beforehand(folder):
         (["c.csv"], "did you mean 'b.csv'"),
         (["e-{00..02}.tar"], "e-02.tar does not exist; did you mean"),
         (["e-{5..2}.tar"], "the range in braces is empty"),
+        (["s3://b/{5..2}.csv"], "the range in braces is empty"),
         (["e-{0..99999999}.tar"], "stands for 100,000,000 names"),
         (["deep/c.csv.bz2"], "does not exist"),
         (["notes.md"], "notes.md: unknown kind of file"),

@@ -276,7 +276,7 @@ def test_the_command_prepares_rows_of_a_bucket_and_of_a_repo(s3, repo, cli):
     ran = cli("prepare", "s3://rows/cli/*.jsonl", *columns, "--label", "label")
     assert (ran.code, ran.err) == (0, "")
     assert " 60 " in ran.out
-    flags = ("--label", "split", "--drop-labels", "test", "--no-clean")
+    flags = ("--label", "split", "--drop-labels", "test", "--no-clean", "--no-clusters")
     ran = cli("prepare", f"hf://datasets/{repo[0]}", *columns, *flags)
     assert (ran.code, ran.err) == (0, "")
     assert ["train", "3", "3"] in [re.findall(r"\w+", line)[:3] for line in ran.out.splitlines()]
