@@ -1,6 +1,6 @@
 """Run the benchmarks of this folder: all of them, or those named.
 
-python -m benchmarks [NAME…] [--list] [--json FILE] [--quick]
+python -m benchmarks [NAME…] [--list] [--json FILE] [--quick] [--rows FILE]
 """
 
 from __future__ import annotations
@@ -59,6 +59,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--list", action="store_true", help="name the benchmarks and leave")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here as well")
     parser.add_argument("--quick", action="store_true", help="fewer repeats: a smoke test")
+    parser.add_argument(
+        "--rows", type=Path, metavar="FILE", help="JSONL (.gz) with `definition` and `subject`"
+    )
     args = parser.parse_args(arguments)
     if args.list:
         for name in names():
