@@ -5,18 +5,25 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from scipy.sparse import csr_matrix
 
 from data_prep.spool import Spool
-from data_prep.terms import TermCounter
 from hfpipe.errors import UserError
 from hfpipe.rows.identity import ROW_ID
 from hfpipe.rows.records import BadRow
 from hfpipe.rows.values import whole_numbers
+
+
+class Counted(Protocol):
+    """The terms of all rows: a :class:`data_prep.terms.TermCounter`, or what a cluster counts."""
+
+    def counts(self) -> csr_matrix:
+        """``(rows, terms)``, int32."""
 
 
 @dataclass
@@ -53,7 +60,7 @@ class Corpus:
     label_names: list[str]
     targets: np.ndarray | None
     notes: dict[str, pa.ChunkedArray]
-    counter: TermCounter
+    counter: Counted
     text: list[str]
     label: str | None
     bad: list[BadRow] = field(default_factory=list)

@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 
 from data_prep.corpus import Corpus
-from data_prep.duplicates import near_clusters
 from data_prep.ledger import Ledger
 from data_prep.lots import draw_order
 from data_prep.options import PrepareOptions
+from data_prep.reading import Engine
 from data_prep.splitting import (
     SplitRequest,
     assign_folds,
@@ -20,7 +20,6 @@ from data_prep.splitting import (
     read_splits_file,
     split_rows,
 )
-from data_prep.terms import tfidf
 from data_prep.times import gap_between, parse_times
 from data_prep.units import joined_units
 
@@ -42,14 +41,14 @@ class Division:
     clusters: int
 
 
-def divide(corpus: Corpus, ledger: Ledger, options: PrepareOptions) -> Division:
+def divide(corpus: Corpus, ledger: Ledger, options: PrepareOptions, engine: Engine) -> Division:
     """Split the rows that are still in; rows in a time gap are dropped.
 
     Raises:
         UserError: The rows cannot be split in this way.
     """
     kept = ledger.kept()
-    clusters = _clusters(corpus, kept, options)
+    clusters = _clusters(corpus, kept, options, engine)
     request = _request(corpus, kept, options, clusters)
     found = split_rows(options.split, request)
     for reason, positions in found.dropped.items():
@@ -100,12 +99,14 @@ def _given(corpus: Corpus, kept: np.ndarray, options: PrepareOptions) -> np.ndar
     return None
 
 
-def _clusters(corpus: Corpus, kept: np.ndarray, options: PrepareOptions) -> np.ndarray | None:
+def _clusters(
+    corpus: Corpus, kept: np.ndarray, options: PrepareOptions, engine: Engine
+) -> np.ndarray | None:
     """Clusters of near-duplicates; none are left where they were cleaned away."""
     if options.clean or not options.clusters:
         return None
     codes = np.unique(corpus.keys[kept], axis=0, return_inverse=True)[1].reshape(-1)
     if not corpus.text:
         return codes.astype(np.int64)
-    near = near_clusters(tfidf(corpus.counter.counts(), kept), options.threshold)
+    near = engine.near_clusters(corpus, kept, options.threshold)
     return joined_units(codes.astype(np.int64), near)

@@ -108,7 +108,8 @@ def _prepared(work: _Work, console: Console) -> Prepared:
     """All steps up to the audit: nothing is written but to the staging folder."""
     conflicts = _read_and_clean(work)
     if work.options.encode or work.options.vectors:
-        divide(work.corpus, deepcopy(work.ledger), work.options)  # complains before hours of work
+        # What cannot be split is said before hours of work.
+        divide(work.corpus, deepcopy(work.ledger), work.options, work.engine)
     with work.steps.timed("derive", len(work.ledger.kept())) as advance:
         made = derive_columns(
             work.corpus,
@@ -121,7 +122,7 @@ def _prepared(work: _Work, console: Console) -> Prepared:
         )
     with work.steps.timed("split"):
         cleaning.check_classes(work.corpus, work.ledger)
-        work.division = divide(work.corpus, work.ledger, work.options)
+        work.division = divide(work.corpus, work.ledger, work.options, work.engine)
     work.ledger.check(kept=len(work.division.kept))
     record = prepare_record(work.corpus, work.options, work.ledger, work.division)
     record |= {"conflicts": conflicts, **made}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import pyarrow as pa
 
-from data_prep.corpus import Corpus, LabelCodes, numbered
+from data_prep.corpus import Corpus, Counted, LabelCodes, numbered
 from data_prep.finding import flat_name, has_column
 from data_prep.options import PrepareOptions
 from data_prep.rowwise import RowPlan, WorkedRows, work_rows
@@ -37,7 +37,13 @@ LISTED = 100
 class Engine(Protocol):
     """Where the work on the rows is done: in this process, or on a cluster."""
 
-    batches: Batches
+    @property
+    def batches(self) -> Batches:
+        """The rows that have been worked."""
+
+    @property
+    def counter(self) -> Counted:
+        """Their terms."""
 
     def worked(
         self,
@@ -55,6 +61,9 @@ class Engine(Protocol):
         advance: Callable[[int], None],
     ) -> np.ndarray:
         """Mark the near-duplicates among the rows at ``kept``."""
+
+    def near_clusters(self, corpus: Corpus, kept: np.ndarray, threshold: float) -> np.ndarray:
+        """The cluster of near-duplicates of each of the rows at ``kept``."""
 
 
 @dataclass
@@ -121,7 +130,6 @@ def read_corpus(
     plans = [*(earlier.plan(plan) for _ in old if earlier is not None), *(plan for _ in sources)]
     everything = [*old, *sources]
     gathered = _Gathered()
-    counter = TermCounter()
     columns: list[set[str]] = [set() for _ in everything]
     counts = [0] * len(everything)
     for index, chunks in groupby(
@@ -131,14 +139,13 @@ def read_corpus(
             columns[index].update(chunk.columns)
             counts[index] += len(chunk.rows.reasons) + len(chunk.bad_digests)
             _gather(gathered, chunk, plan)
-            counter.add(chunk.rows.texts)
         gathered.labels.end_file()
     first = len(old)
     _limit_bad_rows(gathered, sum(counts[first:]), options.max_bad_rows)
     if not any(len(reasons) for reasons in gathered.reasons):
         raise _no_rows(sources)
     check_columns(sources, columns[first:], counts[first:], plan, options)
-    corpus = _corpus(gathered, counter, plan, engine.batches, sum(counts[:first]))
+    corpus = _corpus(gathered, plan, engine, sum(counts[:first]))
     corpus.inputs = [
         {"file": os.path.basename(source.path), "sha256": source.sha256, "rows": rows}
         for source, rows in zip(sources, counts[first:], strict=True)
@@ -206,9 +213,8 @@ def _limit_bad_rows(gathered: _Gathered, rows: int, limit: float) -> None:
 
 def _corpus(
     gathered: _Gathered,
-    counter: TermCounter,
     plan: RowPlan,
-    batches: Batches,
+    engine: Engine,
     old: int,
 ) -> Corpus:
     """Put the facts together; the first ``old`` rows have had their ids before."""
@@ -218,7 +224,7 @@ def _corpus(
     rows = len(ids)
     bad_ids = pa.chunked_array([pa.array([f"bad-{d}" for d in gathered.bad_digests], pa.string())])
     return Corpus(
-        spool=Spool(batches),
+        spool=Spool(engine.batches),
         row_ids=pa.chunked_array([*ids[:old].chunks, *fresh.chunks], pa.string()),
         reasons=np.concatenate(gathered.reasons),
         keys=np.concatenate(gathered.keys),
@@ -227,7 +233,7 @@ def _corpus(
         label_names=names,
         targets=np.concatenate(gathered.targets) if gathered.targets else None,
         notes={use: _stacked(parts) for use, parts in gathered.notes.items()},
-        counter=counter,
+        counter=engine.counter,
         id_column=plan.ids,
         text=[flat_name(name) for name in plan.text],
         label=flat_name(plan.label) if plan.label else None,
@@ -250,6 +256,7 @@ class LocalEngine:
     def __init__(self, batches: Batches) -> None:
         """Keep the rows in ``batches``."""
         self.batches = batches
+        self.counter = TermCounter()
 
     def worked(
         self,
@@ -262,6 +269,7 @@ class LocalEngine:
             for chunk in read_chunks(source, plan.scalars, advance=advance):
                 worked, table = worked_chunk(index, chunk, plan)
                 self.batches.append(table)
+                self.counter.add(worked.rows.texts)
                 yield worked
 
     def near_duplicates(
@@ -278,6 +286,13 @@ class LocalEngine:
         rows = tfidf(corpus.counter.counts(), kept)
         pinned = corpus.pinned[kept] >= 0 if corpus.pinned is not None else None
         return near_duplicates(rows, options.threshold, options.policy, advance, pinned)
+
+    def near_clusters(self, corpus: Corpus, kept: np.ndarray, threshold: float) -> np.ndarray:
+        """See :class:`Engine`."""
+        from data_prep.duplicates import near_clusters
+        from data_prep.terms import tfidf
+
+        return near_clusters(tfidf(corpus.counter.counts(), kept), threshold)
 
 
 def worked_chunk(source: int, chunk: FileRows, plan: RowPlan) -> tuple[Worked, pa.Table]:
