@@ -1,10 +1,11 @@
 """Exact near-duplicates: 40 times the speed of sparse_dot_topn at 0.9, 20 times a quadratic one.
 
-The targets at 0.8 and 0.5 are 15 and 2 times. On the glosses of WordNet (`--rows FILE`; without it on the demo's sample, where nothing is judged
-but that all exact contenders agree). Beside it: fitting and joining together take ≤ 1.5 times
-scikit-learn's fit alone; the join grows at most sixfold from 20,000 to 80,000 rows; SemHash, rensa
-and datasketch on the same texts, each in a process of its own; a million rows, which are the
-glosses with random edits. Needs `sparse_dot_topn semhash rensa datasketch` installed.
+The targets at 0.8 and 0.5 are 15 and 2 times. On the glosses of WordNet (`--rows FILE`; without it
+on the demo's sample, where nothing is judged but that all exact contenders agree). Beside it:
+fitting and joining together take at most 1.5 times scikit-learn's fit alone; the join grows at most
+sixfold from 20,000 to 80,000 rows; SemHash, rensa and datasketch on the same texts, each in a
+process of its own; a million rows, which are the glosses with random edits. Needs
+`sparse_dot_topn semhash rensa datasketch` installed.
 """
 
 from __future__ import annotations

@@ -109,11 +109,12 @@ def find_or_add(
                 if same >= length - 8:
                     return term
         slot = (slot + np.uint64(1)) & mask
-    term, place = table.size
+    term, place = table.size[0], table.size[1]
     if term == len(table.facts) or place + length > len(table.letters):
         return -1
     table.slots[slot] = mark | term
-    table.facts[term] = (place, length, tail, -1)
+    facts = table.facts[term]
+    facts[START], facts[LENGTH], facts[TAIL], facts[SEEN] = place, length, tail, -1
     for i in range(length):
         table.letters[place + i] = data[start + i]
     table.size[0], table.size[1] = term + 1, place + length
@@ -134,7 +135,7 @@ def count_terms(
         base: Number of counts written for other texts before.
         state: ``[text, place in data, counts written]``: where to go on; updated.
     """
-    row, at, written = state
+    row, at, written = state[0], state[1], state[2]
     while row < len(starts) - 1:
         first, end = counts.ends[row] + base, starts[row + 1]
         while at < end:
