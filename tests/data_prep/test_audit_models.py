@@ -117,7 +117,7 @@ def test_a_leak_shows_where_few_texts_or_few_groups_recur():
     labels = [("a", "b")[place % 2] for place in range(400)]
     columns = {"leak": [label * 3 for label in labels]}
     for texts in (["the same words"] * 400, ["some words", "other words"] * 200):
-        for groups in (None, np.arange(400) % 3):
+        for groups in (None, np.arange(400) % 3, np.zeros(400, dtype=np.int64)):
             rows = audit_input(texts, labels, split_names(400, 1), columns, groups=groups)
             assert finding_of(audit(rows), "leakage")["verdict"] == "fail"
 
@@ -193,6 +193,15 @@ def test_planted_label_errors_are_found():
     assert all(row["suggested"] == true[int(row["row_id"][4:])] for row in hits)
     assert 54 <= suspects <= 66  # recall at least about 0.9, few false alarms
     assert sum(row[2] for row in found["tables"][0]["rows"]) == suspects
+
+
+@pytest.mark.parametrize("shares", [[0.5, 0.5], [0.93, 0.07]])
+def test_a_model_that_cannot_tell_suspects_few(shares):
+    texts, _ = topic_texts(1500, 0, "a")
+    labels = np.random.default_rng(1).choice(["x", "y"], 1500, p=shares).tolist()
+    found = finding_of(audit(audit_input(texts, labels, split_names(1500, 1))), "label_errors")
+    assert found["numbers"]["marked_by_cleanlab"] > 70
+    assert found["numbers"]["suspects"] < 30
 
 
 def test_label_errors_are_looked_for_in_a_sample_that_keeps_small_classes():
