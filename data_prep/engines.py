@@ -27,7 +27,7 @@ def engine_for(name: str, scratch: Path) -> Iterator[Engine]:
         folder.mkdir()
         yield LocalEngine(DiskBatches(folder))
         return
-    from data_prep.ray_engine import ray_engine
+    from data_prep.ray.engine import ray_engine
 
     with ray_engine(name) as engine:
         yield engine

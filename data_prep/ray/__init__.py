@@ -1,0 +1,1 @@
+"""``--engine ray``: the same work on a Ray cluster, with the same result."""
