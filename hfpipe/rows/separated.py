@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Sequence
-from itertools import chain
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from hfpipe.errors import UserError
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 # Cells may be long texts; the module's own limit is 128 KiB.
 csv.field_size_limit(2**26)
+_ROWS_AT_ONCE = 1_000
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -112,7 +113,7 @@ def _missing(cells: tuple[str, ...]) -> Sequence[str | None]:
 def _said(header: list[str], records: list[list[str]]) -> Iterator[dict[str, str]]:
     """What the records say, without their empty cells."""
     for record in records:
-        row = dict(zip(header, record, strict=True))
+        row = dict(zip(header, record))  # noqa: B905  (records are as long as the header)
         yield {name: cell for name, cell in row.items() if cell} if "" in record else row
 
 
@@ -121,22 +122,23 @@ def _records(reader: _Reader, lines: _Lines, width: int, reading: Reading) -> li
     records: list[list[str]] = []
     full = lines.size + reading.chunk_bytes
     line = reader.line_num + 1
-    while True:
+    while lines.size < full:
+        room = reading.chunk_rows - len(records) - len(reading.bad.digests)
+        before = line
         try:
-            for cells in reader:
+            for cells in islice(reader, min(room, _ROWS_AT_ONCE)):
                 if len(cells) == width and not lines.suspect:
                     records.append(cells)
                 elif cells:  # else a blank line
                     _judge(cells, width, line, records, reading)
                 line = reader.line_num + 1
-                held = len(records) + len(reading.bad.digests)
-                if held >= reading.chunk_rows or lines.size >= full:
-                    return records
-            return records
+            if line == before:  # the end of the chunk, or of the file
+                break
         except csv.Error as error:
             _refuse_endless(error, line, reading)
             reading.bad.add(line, str(error), raw_digest(str(line).encode()))
             line = reader.line_num + 1
+    return records
 
 
 def _judge(
