@@ -88,10 +88,11 @@ def near_duplicates(
 
     for start, stop, marked in in_order(work, join.blocks(), join.scratches()):
         advance(stop - start if policy == "any" else stop - start - marked)
-    if pinned is not None:
-        marks[pinned] = False
     if policy == "any":
-        return marks
+        return marks if pinned is None else marks & ~pinned
+    if pinned is not None:
+        advance(int((marks & pinned).sum()))
+        marks[pinned] = False
     # What no earlier row is similar to stays. The others, in their order: is one that stays?
     search.lists.stops[:] = search.lists.starts
     (scratch,) = join.scratches(1)
