@@ -209,7 +209,7 @@ def test_columns_that_hold_lists_or_bytes_are_no_text(tmp_path, cli):
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    pq.write_table(pa.table({"text": [["a"]], "label": [b"b"]}), tmp_path / "a.parquet")
+    pq.write_table(pa.table({"text": [[1]], "label": [b"b"]}), tmp_path / "a.parquet")
     for text, label, kind in (("text", "label", "list"), ("label", "text", "binary")):
         flags = ("--text", text, "--label", label, "--dry-run")
         ran = cli("prepare", tmp_path / "a.parquet", *flags)
