@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from hfpipe.errors import UserError
 from hfpipe.rows.columns import column_at, text_column
@@ -61,18 +64,109 @@ def is_list(kind: pa.DataType) -> bool:
     return pa.types.is_list(kind) or pa.types.is_large_list(kind)
 
 
+def message_paths(schema: pa.Schema) -> list[str]:
+    """What lists of objects hold, as ``list[].field``; ``name[].`` where these rows do not tell.
+
+    >>> lists = pa.list_(pa.struct([("b", pa.string())]))
+    >>> message_paths(pa.schema([("a", lists), ("c", pa.list_(pa.null())), ("d", pa.null())]))
+    ['a[].b', 'c[].', 'd[].']
+    """
+    paths = []
+    for field in schema:
+        kind = field.type.value_type if is_list(field.type) else field.type
+        if pa.types.is_null(kind):
+            paths.append(f"{field.name}[].")
+        elif is_list(field.type) and pa.types.is_struct(kind):
+            paths += [f"{field.name}[].{each.name}" for each in kind.fields]
+    return paths
+
+
+def without_columns(table: pa.Table, names: Sequence[str]) -> pa.Table:
+    """The table without columns; of a path, without that field of the nested column.
+
+    >>> rows = pa.table({"a": [{"b": 1, "c": 2}, None], "d": [3, 4]})
+    >>> without_columns(rows, ["a.b", "d", "e"]).to_pylist()
+    [{'a': {'c': 2}}, {'a': None}]
+    """
+    for name in names:
+        if name in table.column_names:
+            table = table.drop_columns([name])
+            continue
+        parts = name.split(".")
+        for cut in range(len(parts) - 1, 0, -1):
+            place = table.schema.get_field_index(".".join(parts[:cut]))
+            if place >= 0 and _is_column(table, name):
+                left = _without_field(combined(table.column(place)), parts[cut:])
+                top = table.column_names[place]
+                table = (
+                    table.remove_column(place)
+                    if left is None
+                    else table.set_column(place, top, left)
+                )
+                break
+    return table
+
+
+def _without_field(objects: pa.StructArray, path: Sequence[str]) -> pa.StructArray | None:
+    """Objects without one of their fields; None where no field is left."""
+    fields = {}
+    for field in objects.type.fields:
+        column: pa.Array | None = pc.struct_field(objects, field.name)
+        if field.name == path[0]:
+            column = _without_field(column, path[1:]) if path[1:] else None
+        if column is not None:
+            fields[field.name] = column
+    if not fields:
+        return None
+    return pa.StructArray.from_arrays(
+        list(fields.values()), names=list(fields), mask=objects.is_null()
+    )
+
+
 def has_column(table: pa.Table, name: str) -> bool:
     """Whether there is such a column, or such a place within a nested one."""
+    return _is_column(table, name) or _messages(table, name) is not None
+
+
+def _is_column(table: pa.Table, name: str) -> bool:
     try:
         column_at(table, name)
     except UserError:
-        return _messages(table, name) is not None
+        return False
     return True
 
 
 def combined(column: pa.ChunkedArray) -> pa.Array:
     """The column as one array."""
     return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+
+
+def usable_types(table: pa.Table) -> pa.Table:
+    """The table with types that Arrow can pick rows of, and ``datasets`` can read.
+
+    >>> usable_types(pa.table({"a": pa.array(["x"], pa.string_view())})).schema.types
+    [DataType(string)]
+    """
+    for place, field in enumerate(table.schema):
+        kind = _usable_type(field.type)
+        if kind != field.type:
+            table = table.set_column(place, field.with_type(kind), table.column(place).cast(kind))
+    return table
+
+
+def _usable_type(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_string_view(kind):
+        return pa.string()
+    if pa.types.is_binary_view(kind):
+        return pa.binary()
+    if pa.types.is_struct(kind):
+        return pa.struct([field.with_type(_usable_type(field.type)) for field in kind.fields])
+    if pa.types.is_list(kind):
+        return pa.list_(kind.value_field.with_type(_usable_type(kind.value_type)))
+    if pa.types.is_map(kind):
+        pair = [("key", _usable_type(kind.key_type)), ("value", _usable_type(kind.item_type))]
+        return pa.list_(pa.struct(pair))
+    return kind
 
 
 def flat_name(name: str) -> str:

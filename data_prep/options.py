@@ -67,10 +67,7 @@ def check_options(options: PrepareOptions) -> None:
     """
     if not options.label:
         raise UserError("which column holds the label? Say --label COLUMN")
-    if options.label in options.text:
-        raise UserError(f"column '{options.label}' is both --text and --label: name two columns")
-    if ROW_ID in (options.label, *options.text):
-        raise UserError(f"column '{ROW_ID}' holds the rows' ids: rename it to use it otherwise")
+    check_inputs(options)
     _one_of("--task", options.task, TASKS)
     _one_of("--policy", options.policy, POLICIES)
     _one_of("--conflicts", options.conflicts, CONFLICTS)
@@ -81,6 +78,42 @@ def check_options(options: PrepareOptions) -> None:
     _columns(options)
     _numbers(options)
     _places(options)
+
+
+def check_inputs(options: PrepareOptions) -> None:
+    """Refuse a column that is text and label at once, or that was refused or left out.
+
+    To be called again when the rows have told whether ``a,b`` is one text column or two.
+
+    Raises:
+        UserError: There is such a column.
+    """
+    if options.label in options.text:
+        raise UserError(f"column '{options.label}' is both --text and --label: name two columns")
+    if ROW_ID in (options.label, *options.text):
+        raise UserError(f"column '{ROW_ID}' holds the rows' ids: rename it to use it otherwise")
+    used: dict[str, list[str | None]] = {
+        "--label": [options.label],
+        "--text": [*options.text],
+        "--group-by": [options.group_by],
+        "--encode": [options.encode.get("column")],
+        "--vectors": [*(options.vectors.get("columns") or [])],
+    }
+    for flag, names in used.items():
+        for name in filter(None, names):
+            parts = flag != "--label"  # one of many labels of an object may be the label
+            if any(_is(name, refused, parts) for refused in options.leakage_columns):
+                raise UserError(
+                    f"column '{name}' is refused by --leakage-columns, and {flag} wants it: a "
+                    "column that gives the label away is no input"
+                )
+            if name in options.drop_columns:
+                raise UserError(f"column '{name}' is both in {flag} and in --drop-columns")
+
+
+def _is(name: str, column: str, or_part: bool) -> bool:
+    """Whether a column is another, or, where that matters, a part of it."""
+    return name == column or (or_part and name.startswith(f"{column}."))
 
 
 def _one_of(flag: str, value: str, known: tuple[str, ...]) -> None:
@@ -136,21 +169,6 @@ def _columns(options: PrepareOptions) -> None:
         raise UserError("--latest-by needs the columns that name one thing: --latest-key COL[,COL]")
     if options.latest_key and not options.latest_by:
         raise UserError("--latest-key goes with --latest-by COL, which says what is latest")
-    used: dict[str, list[str | None]] = {
-        "--label": [options.label],
-        "--text": [*options.text],
-        "--group-by": [options.group_by],
-        "--encode": [options.encode.get("column")],
-    }
-    for flag, names in used.items():
-        for name in names:
-            if name and name in options.leakage_columns:
-                raise UserError(
-                    f"column '{name}' is refused by --leakage-columns, and {flag} wants it: a "
-                    "column that gives the label away is no input"
-                )
-            if name and name in options.drop_columns:
-                raise UserError(f"column '{name}' is both in {flag} and in --drop-columns")
 
 
 def _numbers(options: PrepareOptions) -> None:

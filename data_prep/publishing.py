@@ -12,7 +12,7 @@ from data_prep.audit import audit_page, audit_section
 from data_prep.card import SHARD_ROWS, card_text, data_files
 from data_prep.options import PrepareOptions
 from data_prep.splitting import SPLITS
-from data_prep.webdataset import write_shards
+from data_prep.webdataset import image_names, write_shards
 from data_prep.writing import MANIFEST, write_csv, write_json, write_parquet, write_table
 from hfpipe.hub.endpoint import Endpoint
 from hfpipe.hub.publish import Published, folder_files, publish
@@ -47,7 +47,9 @@ def write_repo(
         page = audit_page(audit, record)
         (folder / "hfpipe" / "audit.html").write_text(page, encoding="utf-8")
     schema = list(next(splits["train"]()).schema)
-    card = card_text(repo_id, record, file_format, schema, audit_section(audit) if audit else "")
+    images = image_names(folder.rglob("*.tar"))
+    section = audit_section(audit) if audit else ""
+    card = card_text(repo_id, record, file_format, schema, section, images)
     (folder / "README.md").write_text(card, encoding="utf-8")
 
 

@@ -14,15 +14,15 @@ import numpy as np
 import pyarrow as pa
 
 from data_prep.corpus import Corpus, Counted, LabelCodes, numbered
-from data_prep.finding import flat_name, has_column
-from data_prep.options import PrepareOptions
+from data_prep.finding import flat_name, message_paths
+from data_prep.options import PrepareOptions, check_inputs
 from data_prep.rowwise import RowPlan, WorkedRows, work_rows
+from data_prep.settling import no_rows, settled_plan
 from data_prep.spool import Batches, Spool
 from data_prep.terms import TermCounter
 from data_prep.wanted import check_columns
 from hfpipe.errors import UserError
 from hfpipe.rows.columns import column_paths
-from hfpipe.rows.identity import ROW_ID
 from hfpipe.rows.reading import read_chunks
 from hfpipe.rows.records import BadRow, FileRows
 from hfpipe.rows.sources import Source
@@ -126,6 +126,7 @@ def read_corpus(
             rows have one id; there are no rows.
     """
     plan = settled_plan(sources, plan)
+    check_inputs(replace(options, text=list(plan.text)))
     old = earlier.sources if earlier is not None else []
     plans = [*(earlier.plan(plan) for _ in old if earlier is not None), *(plan for _ in sources)]
     everything = [*old, *sources]
@@ -143,7 +144,7 @@ def read_corpus(
     first = len(old)
     _limit_bad_rows(gathered, sum(counts[first:]), options.max_bad_rows)
     if not any(len(reasons) for reasons in gathered.reasons):
-        raise _no_rows(sources)
+        raise no_rows(sources)
     check_columns(sources, columns[first:], counts[first:], plan, options)
     corpus = _corpus(gathered, plan, engine, sum(counts[:first]))
     corpus.inputs = [
@@ -153,35 +154,6 @@ def read_corpus(
     if earlier is not None:
         corpus.pinned = earlier.pinned(counts[:first], len(corpus.row_ids))
     return corpus, plan
-
-
-def settled_plan(sources: Sequence[Source], plan: RowPlan) -> RowPlan:
-    """Settle what only the first rows tell: names with commas, and whether ids come along."""
-    begins = [_first_chunk(source) for source in sources]
-    first = next((chunk for chunk in begins if chunk.table.num_rows), None)
-    if first is None and any(chunk.bad for chunk in begins):
-        return plan  # it will be said how many lines are malformed
-    if first is None:
-        raise _no_rows(sources)
-    table = first.table
-    if plan.joiner is not None and has_column(table, plan.joiner.key):
-        table, _ = plan.joiner.join(table)
-    names: list[str] = []
-    for name in plan.text:
-        names += [name] if has_column(table, name) else [part.strip() for part in name.split(",")]
-    ids = plan.ids or (ROW_ID if ROW_ID in table.column_names else None)
-    return replace(plan, text=list(dict.fromkeys(name for name in names if name)), ids=ids)
-
-
-def _no_rows(sources: Sequence[Source]) -> UserError:
-    named = ", ".join(source.name for source in sources)
-    return UserError(f"no rows in {named}: give a file with at least one row a class and split")
-
-
-def _first_chunk(source: Source) -> FileRows:
-    chunks = read_chunks(source, (), chunk_rows=100)
-    found = next(chunks, None)
-    return found if found is not None else FileRows(source.name, pa.table({}), [])
 
 
 def _gather(into: _Gathered, chunk: Worked, plan: RowPlan) -> None:
@@ -299,6 +271,6 @@ def worked_chunk(source: int, chunk: FileRows, plan: RowPlan) -> tuple[Worked, p
     """Work one chunk: what it tells about itself, and its rows."""
     rows = work_rows(chunk, plan)
     joined = plan.joiner.columns.column_names if plan.joiner is not None else []
-    names = [*column_paths(chunk.table.schema), *joined]
+    names = [*column_paths(chunk.table.schema), *message_paths(chunk.table.schema), *joined]
     table, rows.table = rows.table, rows.table.slice(0, 0)
     return Worked(source, names, rows, chunk.bad, chunk.bad_digests), table

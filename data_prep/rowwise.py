@@ -16,7 +16,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from data_prep.duplicates import text_keys
-from data_prep.finding import combined, flat_name, found_column, is_list, text_array
+from data_prep.finding import (
+    combined,
+    flat_name,
+    found_column,
+    is_list,
+    text_array,
+    usable_types,
+    without_columns,
+)
 from hfpipe.errors import UserError
 from hfpipe.rows.identity import ROW_ID
 from hfpipe.rows.records import FileRows
@@ -94,7 +102,7 @@ def work_rows(chunk: FileRows, plan: RowPlan) -> WorkedRows:
     Raises:
         UserError: A column is missing or of the wrong type.
     """
-    table = chunk.table
+    table = usable_types(chunk.table)
     reasons = np.full(table.num_rows, None, dtype=object)
     _judge(reasons, _unwanted(chunk, table, plan), "filtered_out")
     if plan.joiner is not None:
@@ -244,22 +252,27 @@ def _kept_columns(
     table: pa.Table, plan: RowPlan, columns: list[list[str]], labels: pa.Array | None
 ) -> pa.Table:
     """The user's columns, with the texts as they are now and the label under its own name."""
+    table = without_columns(table, [*plan.without, ROW_ID])
     for name, values in zip(plan.text, columns, strict=True):
         table = _with_column(table, name, pa.array(values, pa.string()))
     if labels is not None and plan.label is not None:
         table = _with_column(table, plan.label, labels)
-    return table.drop_columns(
-        [name for name in (*plan.without, ROW_ID) if name in table.column_names]
-    )
+    return table
 
 
 def _with_column(table: pa.Table, name: str, values: pa.Array) -> pa.Table:
     place = table.schema.get_field_index(name)
+    flat = flat_name(name)
+    if flat != name and flat in table.column_names:
+        raise UserError(
+            f"column '{name}' becomes '{flat}', which there is already: rename that, or leave it "
+            f"out with --drop-columns {flat}"
+        )
     if place >= 0 and is_list(table.schema.field(place).type):
-        return table  # its messages stay as they are
+        values = table.column(place)  # its messages stay as they are
     if place >= 0:
-        return table.set_column(place, name, values)
-    return table.append_column(flat_name(name), values)
+        return table.set_column(place, flat, values)
+    return table.append_column(flat, values)
 
 
 def parse_where(conditions: Sequence[str]) -> list[tuple[str, bool, str]]:

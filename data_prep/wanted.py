@@ -33,12 +33,14 @@ def check_columns(
     wanted = _wanted(plan, options)
     for source, known, rows in zip(sources, columns, counts, strict=True):
         for name, flag in wanted if rows else ():
-            column = name.rpartition(".")[0]  # messages.text: a field of the objects of a list
-            if name not in known and column not in known:
-                near = nearest(name, sorted(known))
+            column, _, field = name.rpartition(".")
+            if not known & {name, f"{column}[].{field}", f"{column}[]."}:
+                plain = {each.replace("[].", ".").rstrip(".") for each in known}
+                near = nearest(name, sorted(plain))
                 raise UserError(f"{source.name}: no column '{name}' ({flag}){near}")
         if rows:
             _check_row_id(source, known, plan)
+            _check_fold(source, known, options)
     everywhere = set().union(*columns)
     for flag, names in (
         ("--drop-columns", options.drop_columns),
@@ -46,7 +48,7 @@ def check_columns(
     ):
         for name in names:  # a slip would let a leak pass
             if name not in everywhere:
-                near = nearest(name, sorted(everywhere))
+                near = nearest(name, sorted(each for each in everywhere if "[]." not in each))
                 raise UserError(f"no input has column '{name}' ({flag}){near}")
 
 
@@ -61,6 +63,14 @@ def _check_row_id(source: Source, known: set[str], plan: RowPlan) -> None:
         raise UserError(
             f"{source.name}: no column '{ROW_ID}', which the first input has: give it in every "
             "input, or rename it there"
+        )
+
+
+def _check_fold(source: Source, known: set[str], options: PrepareOptions) -> None:
+    if options.folds and "fold" in {*known} - {*options.drop_columns, *options.leakage_columns}:
+        raise UserError(
+            f"{source.name}: has a column 'fold', which --folds writes: rename it, or leave it out "
+            "with --drop-columns fold"
         )
 
 

@@ -89,6 +89,15 @@ def escape_key(row_id: str) -> str:
     return quote(row_id, safe="").replace(".", "%2E")
 
 
+def image_names(shards: Iterable[Path]) -> list[str]:
+    """What the images in shards are called behind the rows' ids, as ``png`` or ``left.jpg``."""
+    names = set()
+    for path in shards:
+        with tarfile.open(path) as archive:
+            names |= {entry.name.partition(".")[2] for entry in archive}
+    return sorted(name for name in names if name.rpartition(".")[2] in _EXTENSIONS)
+
+
 def unescape_key(key: str) -> str:
     """The row's id that ``escape_key`` made a name of.
 
@@ -105,7 +114,7 @@ def _samples(table: pa.Table, key: str) -> Iterator[Sample]:
     """Each row's id, and its files by extension."""
     if key not in table.column_names:
         raise UserError(f"no column '{key}' to name the samples by")
-    images = {field.name for field in table.schema if _is_image(field.type)}
+    images = {field.name for field in table.schema if is_image(field.type)}
     for batch in table.to_batches(1000):
         for row in batch.to_pylist():
             row_id = str(row[key]) if row[key] is not None else ""
@@ -128,13 +137,14 @@ def _files(row: Mapping[str, Any], row_id: str, images: Collection[str]) -> dict
             files[_extension(name, value)] = value["bytes"]
         elif name == TEXT and isinstance(value, str):
             files[TEXT] = value.encode()
-        else:
+        elif name != TEXT or value is not None:
             rest[name] = value
     files[REST] = json_text(rest).encode()
     return files
 
 
-def _is_image(kind: pa.DataType) -> bool:
+def is_image(kind: pa.DataType) -> bool:
+    """Whether a column holds images: their bytes, and what they are called."""
     return pa.types.is_struct(kind) and {field.name for field in kind} == {"bytes", "path"}
 
 

@@ -178,21 +178,30 @@ def write_json(content: Mapping[str, Any], path: Path) -> None:
 def staging(out: Path | None) -> Iterator[Path]:
     """A folder to write to before anything is in its place; gone after the block.
 
-    It lies beside ``out``, so that moving a file from it is one step; without ``out`` in the
-    system's folder for temporary files.
+    It lies beside ``out``, so that moving a file from it is one step, or in it, where beside it is
+    no place or another disk; without ``out`` in the system's folder for temporary files.
 
     Raises:
         UserError: Nothing can be written there.
         RunError: The disk is full, or fails.
     """
-    beside = writable_parent(out.absolute().parent) if out is not None else None
-    stage = Path(tempfile.mkdtemp(prefix=".hfpipe-", dir=beside))
+    stage = Path(tempfile.mkdtemp(prefix=".hfpipe-", dir=out and _stage_folder(out.absolute())))
     try:
         yield stage
     except OSError as error:
         raise RunError(f"{out or stage}: {error.strerror or error}; nothing was written") from error
     finally:
         shutil.rmtree(stage, ignore_errors=True)
+
+
+def _stage_folder(out: Path) -> Path:
+    """The folder for the staging folder of ``out``."""
+    beside = out.parent
+    if out.is_dir() and not (
+        os.access(beside, os.W_OK) and beside.stat().st_dev == out.stat().st_dev
+    ):
+        return writable_parent(out)
+    return writable_parent(beside)
 
 
 def settle(stage: Path, out: Path) -> list[Path]:
