@@ -5,29 +5,21 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import socket
+import sys
+import tempfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from hfpipe.errors import HfpipeError, RunError, UserError
-from hfpipe.rows.sources import Source
-from hfpipe.version import __version__
+from data_prep.ray.addresses import head_address, joined, prepare_environment, unreachable
+from data_prep.ray.failing import first_line
+from data_prep.ray.nodes import check_versions
+from hfpipe.errors import UserError
 
-SCHEME = "ray://"
-#: Seconds to wait for an answer from the address.
-PATIENCE = 5
-#: The port that ``ray start --head`` takes where none is named.
-PORT = 6379
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
-_QUIET = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_BACKEND_LOG_LEVEL": "error",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_py_gcs_connect_timeout_s": str(PATIENCE),
-    "RAY_gcs_rpc_server_connect_timeout_s": str(PATIENCE),
-}
+#: Longest name of the folder for temporary files: Ray's sockets lie deep below it, and their
+#: names may have 107 letters.
+SHORT = 20
 
 
 @contextmanager
@@ -44,10 +36,8 @@ def connected(name: str) -> Iterator[None]:
         UserError: Ray is not installed, or there is no cluster at that address, or its nodes do
             not have this version of hfpipe.
     """
-    os.environ.update({key: os.environ.get(key, value) for key, value in _QUIET.items()})
-    address = _address(name)
-    if address is None or address.rpartition(":")[0] in LOOPBACK:
-        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # what binds Ray to loopback
+    address = head_address(name)
+    prepare_environment(address)
     try:
         import ray
         import ray.data
@@ -59,62 +49,82 @@ def connected(name: str) -> Iterator[None]:
         _settle_context()
         yield
         return
-    with _signals_kept():
-        _connect(name, address)
-    try:
-        if address is not None:
-            _check_versions()
-        _settle_context()
-        yield
-    finally:
+    with _scratch() as scratch:
         with _signals_kept():
-            ray.shutdown()
-
-
-def _address(name: str) -> str | None:
-    """Where the head listens; None where a cluster is to be started. Something answers there."""
-    said = name.partition("://")[2]
-    if name.startswith(SCHEME) and not said:
-        raise UserError(f"--engine {name}: give the address of the cluster's head: ray://HOST:PORT")
-    said = said or os.environ.get("RAY_ADDRESS", "").removeprefix(SCHEME)
-    if said in ("", "local"):
-        return None
-    host, _, port = said.rpartition(":") if ":" in said else (said, "", str(PORT))
-    if not host or not port.isdigit():
-        raise UserError(f"--engine {name}: '{said}' is no address: write ray://HOST:PORT")
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=PATIENCE).close()
-    except (OSError, OverflowError) as error:
-        raise _unreachable(name, f"{host}:{port}", str(error)) from error
-    return f"{host}:{port}"
-
-
-def _unreachable(name: str, address: str, why: str) -> UserError:
-    return UserError(
-        f"--engine {name}: no Ray cluster answers at {address} ({why}): give the address that "
-        f"'ray start --head' printed (port {PORT}; not 10001, which is Ray Client's)"
-    )
-
-
-def _connect(name: str, address: str | None) -> None:
-    import ray
-    from ray._raylet import GcsClient  # type: ignore[attr-defined]
-
-    more: dict[str, Any] = {"address": address} if address else {"address": "local"}
-    if address is None:
-        more["include_dashboard"] = False
-    else:
+            _connect(name, address, scratch)
         try:
-            GcsClient(address=address)
-        except ray.exceptions.RayError as error:
-            raise _unreachable(name, address, "something else listens there") from error
+            if address is not None:
+                check_versions()
+            _settle_context()
+            yield
+        finally:
+            with _signals_kept():
+                ray.shutdown()
+
+
+@contextmanager
+def _scratch() -> Iterator[str]:
+    """A folder for logs and spilled blocks of a cluster that is started here."""
+    beside = None if len(tempfile.gettempdir()) <= SHORT else "/tmp"  # noqa: S108
+    with tempfile.TemporaryDirectory(
+        prefix="hfpipe-ray-", dir=beside, ignore_cleanup_errors=True
+    ) as folder:
+        yield folder
+
+
+def _connect(name: str, address: tuple[str, int] | None, scratch: str) -> None:
+    import ray
+
+    more: dict[str, Any] = {
+        "address": "local",
+        "include_dashboard": False,
+        "_temp_dir": scratch,
+    }
+    if address is not None:
+        _check_head(name, address)
+        more = {"address": joined(address)}
     try:
         ray.init(log_to_driver=False, logging_level=logging.ERROR, **more)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-        where = f"at {address}: this machine must be one of its nodes" if address else "here"
+        wrong = "cannot join the cluster: this machine must be one of its nodes"
+        if address is None:
+            wrong = "Ray does not start"
+        raise UserError(f"--engine {name}: {wrong} ({first_line(error)})") from error
+
+
+def _check_head(name: str, address: tuple[str, int]) -> None:
+    """Ask the head who it is: ``ray.init`` would ask for minutes."""
+    import ray
+    from ray._private.services import canonicalize_bootstrap_address
+    from ray._raylet import GcsClient  # type: ignore[attr-defined]
+
+    with _hushed():
+        try:
+            GcsClient(address=canonicalize_bootstrap_address(joined(address)))
+            return
+        except ray.exceptions.RayError as error:
+            why = first_line(error)
+    if "auth" in why.lower():
         raise UserError(
-            f"--engine {name}: no Ray cluster {where} ({_first_line(error)})"
-        ) from error
+            f"--engine {name}: the Ray cluster wants its token ({why}): put it into "
+            "~/.ray/auth_token and set RAY_AUTH_MODE=token"
+        )
+    raise unreachable(name, why)
+
+
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """Keep Ray's native code from writing to stderr."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nothing, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nothing)
 
 
 @contextmanager
@@ -131,114 +141,11 @@ def _signals_kept() -> Iterator[None]:
 
 
 def _settle_context() -> None:
-    """How Ray Data works: quietly, in order, and so that lost blocks can be made again."""
+    """How Ray Data works: quietly, in order, with blocks that fit into a small store."""
     from ray.data import DataContext
-    from ray.data.context import ShuffleStrategy
 
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     context = DataContext.get_current()
     context.enable_progress_bars = False
     context.execution_options.preserve_order = True
-    # Sorting is done by tasks. The hash shuffle of older versions keeps rows in actors, and what
-    # a dead actor held is lost.
-    context.shuffle_strategy = ShuffleStrategy.SORT_SHUFFLE_PULL_BASED
     context.target_max_block_size = 32 * 2**20
-
-
-def on_every_node(work: Callable[[], Any]) -> dict[str, Any]:
-    """Call a function, given by its code, once on each node; gives the answers by address."""
-    import ray
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-    remote = ray.remote(num_cpus=0)(work)
-    nodes = [node for node in ray.nodes() if node["Alive"]]
-    answers = [
-        remote.options(
-            scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-        ).remote()
-        for node in nodes
-    ]
-    names = [node["NodeManagerAddress"] for node in nodes]
-    return dict(zip(names, ray.get(answers), strict=True))
-
-
-def _check_versions() -> None:
-    """Every node must do the same to the rows.
-
-    Raises:
-        UserError: One has another version of hfpipe, or none.
-    """
-
-    def version() -> str:  # defined here, so that it is sent as code
-        try:
-            from hfpipe.version import __version__ as found
-        except ImportError:
-            return "no hfpipe"
-        return f"hfpipe {found}"
-
-    for node, found in on_every_node(version).items():
-        if found != f"hfpipe {__version__}":
-            raise UserError(
-                f"Ray node {node} has {found}, this process hfpipe {__version__}: install "
-                f"'hfpipe[ray]=={__version__}' on every node"
-            )
-
-
-def check_files(sources: Sequence[Source]) -> None:
-    """Every node must see the local inputs.
-
-    Raises:
-        UserError: One does not.
-    """
-    import ray
-
-    sizes = {os.path.abspath(each.path): each.size for each in sources if each.files is None}
-    if not sizes or sum(node["Alive"] for node in ray.nodes()) == 1:
-        return
-
-    def missing() -> list[str]:  # sent as code
-        import os
-
-        return [
-            path
-            for path, size in sizes.items()
-            if not os.path.exists(path) or size not in (None, os.path.getsize(path))
-        ]
-
-    for node, paths in on_every_node(missing).items():
-        if paths:
-            raise UserError(
-                f"{paths[0]} is not on Ray node {node}, or is another file there: put the inputs "
-                "on a disk that all nodes share, or give s3:// or hf://"
-            )
-
-
-@contextmanager
-def cluster_errors() -> Iterator[None]:
-    """Turn what a cluster reports into one clear line.
-
-    Raises:
-        HfpipeError: What a task raised.
-        RunError: The cluster failed.
-    """
-    import ray
-    from ray.data.exceptions import SystemException
-
-    try:
-        yield
-    except (ray.exceptions.RayError, SystemException) as error:
-        raise _said(error) from error
-
-
-def _said(error: BaseException) -> HfpipeError:
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, HfpipeError):
-            return type(cause)(*cause.args)
-        cause = getattr(cause, "cause", None) or cause.__cause__
-    return RunError(f"the Ray cluster failed: {_first_line(error)}; nothing was written")
-
-
-def _first_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__

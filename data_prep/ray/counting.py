@@ -79,7 +79,7 @@ class RayTerms:
         """As :meth:`data_prep.terms.TermCounter.counts`, column by column the same."""
         import ray
 
-        from data_prep.ray.connecting import cluster_errors
+        from data_prep.ray.failing import cluster_errors
 
         fetch = ray.remote(num_cpus=0)(_terms_only)
         with cluster_errors():

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from data_prep.options import PrepareOptions
-from data_prep.ray.connecting import check_files, cluster_errors, connected
+from data_prep.ray.connecting import connected
 from data_prep.ray.counting import RayTerms
+from data_prep.ray.failing import cluster_errors
 from data_prep.ray.joining import Lots
 from data_prep.ray.lots import Plan, Room, make_lots
+from data_prep.ray.nodes import check_files
 from data_prep.ray.reading import RayBatches, ReadJob, read_all
 from data_prep.ray.settling import any_earlier, clusters, kept_earlier
 from data_prep.ray.weighing import Selection, document_frequencies, postings

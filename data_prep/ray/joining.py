@@ -124,11 +124,8 @@ def _asked(block: pa.Table, question: Question, status: Any, threshold: float) -
     import ray
 
     known = ray.get(status)
-    found = [
-        part.reshape(len(part), -1)
-        for lot in lots_of(block)
-        for part in question(lot, known, threshold)
-    ]
+    found = [part for lot in lots_of(block) for part in question(lot, known, threshold)]
+    found = [part for part in found if len(part)]
     rows = np.unique(np.concatenate(found), axis=0) if found else np.empty(0, np.int64)
     return packing.record(rows=rows)
 

@@ -119,9 +119,10 @@ def _pairs_of(rows: np.ndarray, segments: int) -> np.ndarray:
     """The numbers of the pairs of segments that each row's segment is in.
 
     >>> _pairs_of(np.array([0, 1, 2]), 3).tolist()
-    [[0, 1], [0, 2], [1, 2]]
+    [[0, 1], [0, 2], [0, 2]]
     """
-    own = (rows % segments)[:, None]
+    mixed = rows.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(33)
+    own = (mixed % np.uint64(segments)).astype(np.int64)[:, None]
     other = np.arange(segments - 1)[None, :]
     other = other + (other >= own)
     low, high = np.minimum(own, other), np.maximum(own, other)

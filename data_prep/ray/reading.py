@@ -71,7 +71,7 @@ class RayBatches:
         """Fetch one batch."""
         import ray
 
-        from data_prep.ray.connecting import cluster_errors
+        from data_prep.ray.failing import cluster_errors
 
         block, place = self._places[index]
         with cluster_errors():

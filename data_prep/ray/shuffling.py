@@ -34,6 +34,8 @@ def shuffled(
     import ray
     from ray.data.context import ShuffleStrategy
 
+    # Both sort by tasks. A hash shuffle of older versions keeps rows in actors, and what a dead
+    # actor held is lost.
     way = ShuffleStrategy.SORT_SHUFFLE_PULL_BASED
     if len(blocks) > PULLED_BLOCKS:
         way = ShuffleStrategy.SORT_SHUFFLE_PUSH_BASED
