@@ -1,0 +1,94 @@
+"""``gated_fusion``: a tower a vector, weighed for each row by what its metadata say.
+
+Gated multimodal units (Arevalo et al. 2017), with one softmax over the towers.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from hfpipe.errors import UserError
+from hfpipe.models.base import HfpipeConfig, HfpipeModel
+from hfpipe.models.parts.batches import Batch, presence
+from hfpipe.models.parts.fusion import Gate, weighted_sum
+from hfpipe.models.parts.heads import mlp_head, projection
+from hfpipe.models.parts.metadata import Metadata
+
+
+class GatedFusionConfig(HfpipeConfig):
+    """Config of ``GatedFusionModel``.
+
+    Attributes:
+        inputs: At least one ``vector``; any ``numeric`` and ``categorical``.
+        tower_size: Of what each tower makes of its vector.
+        gate_size: Hidden layer of the gate.
+        sizes: Hidden layers of the head.
+        metadata_in_head: The head sees the metadata too, not only the gate. Without it, a row
+            with no vector at all has nothing but zeros to predict from.
+    """
+
+    model_type: ClassVar[str] = "hfpipe-gated-fusion"
+
+    dropout: float = 0.15
+    tower_size: int = 256
+    gate_size: int = 64
+    sizes: list[int] | None = None
+    metadata_in_head: bool = True
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        self.sizes = list(self.sizes or [256, 128])
+        super().__post_init__(**kwargs)
+
+    def check(self, kinds: tuple[str, ...]) -> None:
+        """As in the base, and that there is a vector.
+
+        Raises:
+            UserError: See above.
+        """
+        super().check(kinds)
+        if not self.of_kind("vector"):
+            raise UserError(f"{self.model_type}: no input is a vector, so there is nothing to gate")
+
+
+class GatedFusionModel(HfpipeModel):
+    """Towers (Linear, GELU, LayerNorm), softmax gate from metadata and presence, head.
+
+    An absent vector has weight 0. Where a row has none, all weights are 0 and the head sees the
+    metadata alone; without metadata such a row is refused. Extras: ``gate_weights (batch, towers)``,
+    in the order of ``towers_in_order``. Groups: ``towers.<vector>``, ``metadata``, ``fusion``,
+    ``head``.
+    """
+
+    config_class = GatedFusionConfig
+    kinds = ("vector", "numeric", "categorical")
+
+    def __init__(self, config: GatedFusionConfig) -> None:
+        super().__init__(config)
+        self.towers_in_order = config.of_kind("vector")
+        self.towers = nn.ModuleDict(
+            {
+                name: projection(config.inputs[name]["dim"], config.tower_size)
+                for name in self.towers_in_order
+            }
+        )
+        self.metadata = Metadata(config.inputs)
+        self.fusion = Gate(self.metadata.size, len(self.towers), config.gate_size)
+        size = config.tower_size + (self.metadata.size if config.metadata_in_head else 0)
+        self.head = mlp_head(size, config.sizes, config.logits, config.dropout)
+        self.dropout = nn.Dropout(config.dropout)
+        self.post_init()
+
+    def encode(self, inputs: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """The fused vector, with the metadata behind it; and the weights."""
+        present = torch.stack([presence(inputs[name]) for name in self.towers_in_order], dim=1)
+        towers = [tower(inputs[name]["values"]) for name, tower in self.towers.items()]
+        stacked = self.dropout(torch.stack(towers, dim=1))
+        metadata = self.metadata(inputs)
+        weights = self.fusion(metadata, present, stacked)
+        parts = [weighted_sum(stacked, weights)]
+        if self.config.metadata_in_head:
+            parts += metadata
+        return torch.cat(parts, dim=1), {"gate_weights": weights}

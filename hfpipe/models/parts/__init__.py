@@ -1,0 +1,1 @@
+"""What the wrappers are built of: towers, pooling, fusion, heads, positions, initialisation."""
