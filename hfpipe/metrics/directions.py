@@ -21,12 +21,23 @@ DIRECTIONS: Mapping[str, Direction] = MappingProxyType(
         "precision": "higher",
         "recall": "higher",
         "f1": "higher",
+        "balanced_accuracy": "higher",
+        "mcc": "higher",
+        "roc_auc": "higher",
+        "average_precision": "higher",
         "log_loss": "lower",
         "brier": "lower",
         "ece": "lower",
+        "rmse_log": "lower",
+        "mae_log": "lower",
+        "r2_log": "higher",
+        "rmse_raw": "lower",
+        "mae_raw": "lower",
+        "r2_raw": "higher",
+        "spearman": "higher",
     }
 )
-"""Every name that :func:`hfpipe.metrics.classification.classification_metrics` can give."""
+"""Every name that the metrics of this package give, whatever the task."""
 
 
 def is_better(name: str, value: float, than: float) -> bool:

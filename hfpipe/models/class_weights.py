@@ -7,7 +7,7 @@ scaled to a mean of 1. Of two classes both say the same.
     balanced   1 / k                    p, n rows: n / p
     sqrt       1 / sqrt(k)              sqrt(n / p)
     effective  1 / (1 - beta ** k)      (1 - beta ** n) / (1 - beta ** p)    (Cui et al. 2019)
-    focal      1 / k ** gamma           (n / p) ** gamma = ((1 - pi) / pi) ** gamma, pi = p / (p + n)
+    focal      1 / k ** gamma           (n / p) ** gamma = ((1 - pi) / pi) ** gamma, pi = p / (p+n)
 """
 
 from __future__ import annotations

@@ -72,6 +72,10 @@ def test_directions():
         "log_loss",
         "brier",
         "ece",
+        "rmse_log",
+        "mae_log",
+        "rmse_raw",
+        "mae_raw",
     }
 
 
