@@ -7,7 +7,7 @@ parameter groups and what is saved beside the weights are here.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -54,7 +54,7 @@ class HfpipeConfig(PreTrainedConfig):
     model_type: ClassVar[str] = "hfpipe"
     keys_to_ignore_at_inference: ClassVar[list[str]] = ["extras"]
 
-    inputs: dict[str, dict[str, Any]] | None = None
+    inputs: dict[str, dict[str, Any]] = field(default_factory=dict)
     problem_type: str | None = "single_label_classification"
     dropout: float = 0.1
     loss: str | None = None
@@ -65,7 +65,7 @@ class HfpipeConfig(PreTrainedConfig):
     huber_delta: float | None = None
 
     def __post_init__(self, **kwargs: Any) -> None:
-        self.inputs = {name: dict(spec) for name, spec in (self.inputs or {}).items()}
+        self.inputs = {name: dict(spec) for name, spec in self.inputs.items()}
         if self.problem_type == "regression" and self.id2label is None:
             kwargs.setdefault("num_labels", 1)
         super().__post_init__(**kwargs)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from dataclasses import field
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -29,12 +30,8 @@ class ConcatMLPConfig(HfpipeConfig):
     model_type: ClassVar[str] = "hfpipe-concat-mlp"
 
     dropout: float = 0.2
-    sizes: list[int] | None = None
+    sizes: list[int] = field(default_factory=lambda: [1024, 512, 256])
     strategy: str = "concat"
-
-    def __post_init__(self, **kwargs: Any) -> None:
-        self.sizes = list(self.sizes or [1024, 512, 256])
-        super().__post_init__(**kwargs)
 
     def check(self, kinds: tuple[str, ...]) -> None:
         """As in the base, and that the strategy can fuse these vectors.

@@ -5,7 +5,8 @@ Gated multimodal units (Arevalo et al. 2017), with one softmax over the towers.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from dataclasses import field
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -35,12 +36,8 @@ class GatedFusionConfig(HfpipeConfig):
     dropout: float = 0.15
     tower_size: int = 256
     gate_size: int = 64
-    sizes: list[int] | None = None
+    sizes: list[int] = field(default_factory=lambda: [256, 128])
     metadata_in_head: bool = True
-
-    def __post_init__(self, **kwargs: Any) -> None:
-        self.sizes = list(self.sizes or [256, 128])
-        super().__post_init__(**kwargs)
 
     def check(self, kinds: tuple[str, ...]) -> None:
         """As in the base, and that there is a vector.
@@ -57,9 +54,9 @@ class GatedFusionModel(HfpipeModel):
     """Towers (Linear, GELU, LayerNorm), softmax gate from metadata and presence, head.
 
     An absent vector has weight 0. Where a row has none, all weights are 0 and the head sees the
-    metadata alone; without metadata such a row is refused. Extras: ``gate_weights (batch, towers)``,
-    in the order of ``towers_in_order``. Groups: ``towers.<vector>``, ``metadata``, ``fusion``,
-    ``head``.
+    metadata alone; without metadata such a row is refused. Extras: ``gate_weights`` of
+    ``(batch, towers)``, in the order of ``towers_in_order``. Groups: ``towers.<vector>``,
+    ``metadata``, ``fusion``, ``head``.
     """
 
     config_class = GatedFusionConfig

@@ -16,6 +16,7 @@ projection; projection, fusion and head still learn, and ``modality_dropout`` ac
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -51,15 +52,14 @@ class LateFusionConfig(HfpipeConfig):
 
     model_type: ClassVar[str] = "hfpipe-late-fusion"
 
-    towers: dict[str, dict[str, Any]] | None = None
+    towers: dict[str, dict[str, Any]] = field(default_factory=dict)
     projection_size: int = 256
     fusion: str = "concat"
-    sizes: list[int] | None = None
+    sizes: list[int] = field(default_factory=lambda: [256])
     modality_dropout: float = 0.0
 
     def __post_init__(self, **kwargs: Any) -> None:
-        self.sizes = [256] if self.sizes is None else list(self.sizes)
-        self.towers = {name: dict(tower) for name, tower in (self.towers or {}).items()}
+        self.towers = {name: dict(tower) for name, tower in self.towers.items()}
         super().__post_init__(**kwargs)
 
     def check(self, kinds: tuple[str, ...]) -> None:
@@ -275,5 +275,3 @@ class LateFusionModel(HfpipeModel):
         for name in (name for name in described if lora[name]):
             fused.add_lora(name, lora[name])
         return fused
-
-

@@ -13,15 +13,18 @@ which is at least 0.5 where the author counts as positive:
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import field
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from hfpipe.errors import UserError, nearest
 from hfpipe.models.base import FusionOutput, HfpipeConfig, HfpipeModel
 from hfpipe.models.parts.batches import Batch, cast
+from hfpipe.models.parts.heads import Head
+from hfpipe.models.parts.pretrained import load_tower
 from hfpipe.models.parts.towers import tower_config
 from hfpipe.models.sequence import SequenceConfig, SequenceModel
 
@@ -83,7 +86,7 @@ def aggregate(
         raise UserError(f"no aggregation is called '{method}'{near}")
     if int(counts.sum()) != len(probabilities):
         raise UserError(
-            f"the counts sum up to {int(counts.sum())}, but there are {len(probabilities)} sequences"
+            f"the counts sum up to {int(counts.sum())}, not to {len(probabilities)} sequences"
         )
     if len(counts) and int(counts.min()) < 1:
         raise UserError(f"profile {int(counts.argmin())} of the batch has no sequence; drop it")
@@ -118,12 +121,12 @@ class ProfileConfig(HfpipeConfig):
     model_type: ClassVar[str] = "hfpipe-profile"
 
     problem_type: str | None = "binary"
-    sequence: dict[str, Any] | None = None
+    sequence: dict[str, Any] = field(default_factory=dict)
     aggregation: str = "mean"
     threshold: float = 0.5
 
     def __post_init__(self, **kwargs: Any) -> None:
-        self.sequence = tower_config(SequenceConfig(**(self.sequence or {})))
+        self.sequence = tower_config(SequenceConfig(**self.sequence))
         self.inputs = self.sequence["inputs"]
         super().__post_init__(**kwargs)
 
@@ -160,7 +163,7 @@ class ProfileModel(HfpipeModel):
         self.post_init()
 
     @property
-    def head(self) -> nn.Module:
+    def head(self) -> Head:  # type: ignore[override]
         """That of the sequence model."""
         return self.sequence.head
 
@@ -203,7 +206,10 @@ class ProfileModel(HfpipeModel):
 
     @classmethod
     def from_sequence(
-        cls, sequence: SequenceModel | str | Path, loading: dict[str, Any] | None = None, **config: Any
+        cls,
+        sequence: SequenceModel | str | Path,
+        loading: dict[str, Any] | None = None,
+        **config: Any,
     ) -> ProfileModel:
         """A profile of a sequence model that was trained before.
 
@@ -215,13 +221,10 @@ class ProfileModel(HfpipeModel):
         Raises:
             UserError: It is another kind of model.
         """
-        if not isinstance(sequence, SequenceModel):
-            from hfpipe.models.parts.pretrained import load_tower
-
-            sequence, _ = load_tower("sequence", sequence, {}, {}, loading or {})
-        if not isinstance(sequence, SequenceModel):
-            found = sequence.config.model_type
+        model, _ = load_tower("sequence", sequence, {}, {}, loading or {})
+        if not isinstance(model, SequenceModel):
+            found = model.config.model_type
             raise UserError(f"a profile is made of a hfpipe-sequence model, not of a {found} one")
-        profile = cls(ProfileConfig(sequence=tower_config(sequence.config), **config))
-        profile.sequence.load_state_dict(sequence.state_dict())
+        profile = cls(ProfileConfig(sequence=tower_config(model.config), **config))
+        profile.sequence.load_state_dict(model.state_dict())
         return profile

@@ -86,7 +86,8 @@ def bundled() -> str:
         for node in body:
             if isinstance(node, ast.Import | ast.ImportFrom):
                 imports[ast.unparse(node)] = None
-        rest = [node for node in body if not isinstance(node, ast.Import | ast.ImportFrom)]
+        left_out = ast.Import | ast.ImportFrom | ast.Pass
+        rest = [node for node in body if not isinstance(node, left_out)]
         bodies.append(f"# {module}\n\n" + "\n\n".join(ast.unparse(node) for node in rest))
     return "\n\n".join([BEGINNING + "\n" + "\n".join(imports), *bodies]) + "\n" + END
 
@@ -128,18 +129,18 @@ class _Carried(ast.NodeTransformer):
     def __init__(self, module: str) -> None:
         self.module = module
 
-    def visit_Module(self, node: ast.Module) -> ast.Module:  # noqa: N802
+    def visit_Module(self, node: ast.Module) -> ast.Module:
         self.generic_visit(node)
         if node.body and _is_text(node.body[0]):
             node.body = node.body[1:]
         return node
 
-    def visit_Import(self, node: ast.Import) -> ast.Import:  # noqa: N802
+    def visit_Import(self, node: ast.Import) -> ast.Import:
         if any(each.name.split(".")[0] == "hfpipe" for each in node.names):
             raise ValueError(f"{self.module} must import from hfpipe by name")
         return node
 
-    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.stmt | None:  # noqa: N802
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.stmt | None:
         if node.module == "__future__":
             return None
         if node.module is None or node.module.split(".")[0] != "hfpipe":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import field
 from typing import Any, ClassVar
 
 from torch import Tensor
@@ -27,18 +28,16 @@ class SequenceConfig(HfpipeConfig):
 
     model_type: ClassVar[str] = "hfpipe-sequence"
 
+    inputs: dict[str, dict[str, Any]] = field(
+        default_factory=lambda: {"sequence": {"kind": "vector_sequence", "dim": 256}}
+    )
     problem_type: str | None = "binary"
     dropout: float = 0.3
     hidden_size: int = 256
     num_layers: int = 2
     num_heads: int = 8
     feedforward_size: int = 1024
-    kernel_sizes: list[int] | None = None
-
-    def __post_init__(self, **kwargs: Any) -> None:
-        self.inputs = self.inputs or {"sequence": {"kind": "vector_sequence", "dim": 256}}
-        self.kernel_sizes = list(self.kernel_sizes or [3, 5, 7])
-        super().__post_init__(**kwargs)
+    kernel_sizes: list[int] = field(default_factory=lambda: [3, 5, 7])
 
     def check(self, kinds: tuple[str, ...]) -> None:
         """As in the base, and what attention and convolutions ask for.

@@ -81,8 +81,9 @@ def any_present(batch: Batch, names: Iterable[str]) -> Tensor:
 
 
 def never_empty(mask: Tensor) -> Tensor:
-    """A mask ``(batch, steps)`` in which a row without any step has its first: attention over
-    nothing would be NaN, which even a row that is masked out afterwards hands to the gradient.
+    """A mask ``(batch, steps)`` in which a row without any step has its first.
+
+    Attention over nothing would be NaN, which even a row that is left out later gives the gradient.
 
     >>> never_empty(torch.tensor([[True, True], [False, False]])).tolist()
     [[True, True], [True, False]]
@@ -99,7 +100,9 @@ def cast(batch: Batch, dtype: torch.dtype) -> dict[str, dict[str, Tensor]]:
     torch.bfloat16
     """
     return {
-        name: {key: each.to(dtype) if each.is_floating_point() else each for key, each in of.items()}
+        name: {
+            key: each.to(dtype) if each.is_floating_point() else each for key, each in of.items()
+        }
         for name, of in batch.items()
     }
 
@@ -114,11 +117,14 @@ def check_input(batch: Batch, name: str, spec: Mapping[str, Any]) -> None:
         raise UserError(f"the batch has no input '{name}'{nearest(name, batch)}")
     main = MAIN_TENSOR[spec["kind"]]
     if main not in batch[name]:
-        raise UserError(f"input '{name}' ({spec['kind']}) has no '{main}'{nearest(main, batch[name])}")
+        raise UserError(
+            f"input '{name}' ({spec['kind']}) has no '{main}'{nearest(main, batch[name])}"
+        )
     wanted, found = width(spec), batch[name][main].shape[-1]
     if wanted is not None and found != wanted:
         raise UserError(
-            f"input '{name}' ({spec['kind']}) has dimension {found}, the model was built for {wanted}"
+            f"input '{name}' ({spec['kind']}) has dimension {found}, but the model was built for "
+            f"{wanted}"
         )
 
 

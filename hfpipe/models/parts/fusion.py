@@ -125,7 +125,7 @@ FUSIONS: dict[str, type[Concat] | type[Weighted]] = {"concat": Concat, "weighted
 
 
 class Gate(nn.Module):
-    """Weights of the towers out of a row's metadata and of what is present (Arevalo et al. 2017)."""
+    """Weights of the towers from metadata and presence (Arevalo et al. 2017)."""
 
     def __init__(self, context: int, towers: int, hidden: int) -> None:
         super().__init__()

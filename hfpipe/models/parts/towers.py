@@ -35,9 +35,7 @@ def tower_config(config: PreTrainedConfig) -> dict[str, Any]:
 
     Its dtype goes, since a tower has that of the whole; so does what is said of its head.
     """
-    kept = {
-        key: value for key, value in config.to_diff_dict().items() if key not in NOT_OF_A_TOWER
-    }
+    kept = {key: value for key, value in config.to_diff_dict().items() if key not in NOT_OF_A_TOWER}
     return {**kept, "model_type": config.model_type}
 
 
