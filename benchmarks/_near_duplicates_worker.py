@@ -111,8 +111,8 @@ def _random_model(texts: list[str]) -> Any:
     return StaticModel(vectors * idf[:, None].astype(np.float32), tokenizer, normalize=True)
 
 
-def _shingles(text: str) -> set[str]:
-    return {text[i : i + SHINGLE] for i in range(max(1, len(text) - SHINGLE + 1))}
+def _shingles(text: str) -> list[str]:
+    return [text[i : i + SHINGLE] for i in range(max(1, len(text) - SHINGLE + 1))]
 
 
 def _bands(threshold: float) -> int:

@@ -5,7 +5,9 @@ The rows are sparse and of unit length, their terms in the order from rare to fr
 the threshold. Two rows whose beginnings share no term cannot be more similar than the threshold
 (Cauchy-Schwarz; Bayardo, Ma and Srikant 2007; Xiao et al. 2008). Where two rows meet in a first
 common term, the product of its weights plus the product of the lengths of the two rests bounds
-their similarity (Anastasiu and Karypis 2014); only pairs above it are multiplied out.
+their similarity (Anastasiu and Karypis 2014). The bound gets tighter with an outline of the listed
+row, a bit for each of its terms: terms of the other row that it lacks count for nothing. Only pairs
+whose bound is above the threshold are multiplied out.
 """
 
 from __future__ import annotations
