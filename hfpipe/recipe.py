@@ -76,12 +76,27 @@ class Prepare:
 class Input:
     """One named input of a model: its kind, and the columns it is made of.
 
-    Without ``columns``, those that ``hfpipe prepare`` recorded in the dataset repo are used.
+    Without ``columns``, a text uses those that ``hfpipe prepare`` recorded in the dataset repo.
+
+    Attributes:
+        kind: A module of ``hfpipe/inputs/kinds``.
+        columns: What it is made of.
+        max_length: Text: longer ones are cut to so many tokens.
+        optional: Text, vector, image: rows may lack it, and the model is told which do.
+        log1p: Numeric: true, or the columns, whose ``log(1 + x)`` is used.
+        max_categories: Categorical: a column with more categories is refused.
+        max_steps: Vector sequence: only the first so many vectors are used; none for all.
+        augment: Image: changes made at random while training, as ``horizontal_flip``.
     """
 
     kind: str = "text"
     columns: list[str] = field(default_factory=list)
     max_length: int = 512
+    optional: bool = False
+    log1p: Any = False
+    max_categories: int = 1000
+    max_steps: int | None = None
+    augment: list[str] = field(default_factory=list)
 
 
 @dataclass

@@ -47,7 +47,10 @@ def label_values(dataset: Dataset, column: str, known: Sequence[str] = ()) -> li
 
 
 def label_indices(
-    truth: Sequence[str | None], labels: Sequence[str], what: str = "data"
+    truth: Sequence[str | None],
+    labels: Sequence[str],
+    what: str = "data",
+    ids: Sequence[str] = (),
 ) -> npt.NDArray[np.int64]:
     """Class indices of true labels in the model's order, -1 where a row has none.
 
@@ -55,6 +58,7 @@ def label_indices(
         truth: True label or None a row.
         labels: The model's labels.
         what: Name of the data, for the message.
+        ids: The rows' ids, if the message shall name the first row that is wrong.
 
     >>> label_indices(["b", None, "a"], ["a", "b"]).tolist()
     [1, -1, 0]
@@ -66,8 +70,9 @@ def label_indices(
     unknown = sorted({true for true in truth if true is not None and true not in index})
     if unknown:
         more = f" (and {len(unknown) - 1} more labels)" if len(unknown) > 1 else ""
+        row = f"row '{ids[list(truth).index(unknown[0])]}': " if len(ids) else ""
         raise UserError(
-            f"{what}: label '{unknown[0]}'{more} is not one of the model's {len(labels)}"
+            f"{what}: {row}label '{unknown[0]}'{more} is not one of the model's {len(labels)}"
             f"{nearest(unknown[0], labels)}"
         )
     found = [-1 if true is None else index[true] for true in truth]

@@ -4,45 +4,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hfpipe.errors import UserError, nearest
-from hfpipe.inputs.labels import label_values
+from hfpipe.inputs.kinds import Kind, kind_class
+from hfpipe.inputs.kinds.text import TextInput
+from hfpipe.inputs.reading import check_columns
+from hfpipe.inputs.targets import PROBLEM_TYPES, LabelSpec
 
 if TYPE_CHECKING:
+    import numpy as np
     from datasets import Dataset
     from transformers import PreTrainedTokenizerBase
 
-    from hfpipe.recipe import Data
+__all__ = ["ARRAYS_NAME", "FILE_NAME", "Processor", "TextInput"]
 
 FILE_NAME = "processor.json"
-
-
-@dataclass(frozen=True)
-class TextInput:
-    """A text made of one or several columns.
-
-    Attributes:
-        columns: Joined by a space, in this order; a missing value counts as empty.
-        max_length: Longer texts are cut to so many tokens.
-    """
-
-    columns: list[str]
-    max_length: int = 512
-    kind: str = "text"
-
-    def texts(self, rows: Mapping[str, Sequence[Any]]) -> list[str]:
-        """The texts of a batch of rows, given by column.
-
-        >>> TextInput(["title", "body"]).texts({"title": ["a", None], "body": ["b", "c"]})
-        ['a b', 'c']
-        """
-        columns = [rows[column] for column in self.columns]
-        return [
-            " ".join(str(value) for value in values if value is not None)
-            for values in zip(*columns, strict=True)
-        ]
+ARRAYS_NAME = "processor.safetensors"
+FORMAT = 2
+"""Of processor.json. The first had no number, and text inputs only."""
 
 
 @dataclass(frozen=True)
@@ -54,45 +36,147 @@ class Processor:
         label: The column to predict; None for a model that was not trained by hfpipe and whose
             caller named none.
         labels: The label of each class, in the order of the model's logits.
+        task: A key of ``targets.PROBLEM_TYPES``.
+        log1p: Whether a regression predicts ``log(1 + y)``.
     """
 
-    inputs: dict[str, TextInput]
+    inputs: Mapping[str, Kind]
     label: str | None
     labels: list[str] = field(default_factory=list)
+    task: str = "classification"
+    log1p: bool = False
+
+    @property
+    def target(self) -> LabelSpec:
+        """The label with all that is known of it."""
+        return LabelSpec(self.label, self.task, self.labels, self.log1p)
+
+    def schema(self) -> dict[str, dict[str, Any]]:
+        """What a model must know of each input to be built, ready for its JSON config."""
+        return {name: each.schema() for name, each in self.inputs.items()}
 
     def to_json(self) -> bytes:
-        """The state as JSON, for ``processor.json``."""
-        return (json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n").encode()
+        """The state as JSON, for ``processor.json``: all of it but for the arrays."""
+        state = {
+            "format": FORMAT,
+            "inputs": {name: each.state() for name, each in self.inputs.items()},
+            "label": self.label,
+            "labels": self.labels,
+            "task": self.task,
+            "log1p": self.log1p,
+        }
+        return (json.dumps(state, indent=2, ensure_ascii=False) + "\n").encode()
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The arrays of the state, named ``input.field``, for ``processor.safetensors``."""
+        return {
+            f"{name}.{field_name}": array
+            for name, each in self.inputs.items()
+            for field_name, array in each.arrays().items()
+        }
+
+    def files(self) -> dict[str, bytes]:
+        """The files to push beside a model: the arrays' only where there are some."""
+        from safetensors.numpy import save
+
+        arrays = self.arrays()
+        return {FILE_NAME: self.to_json(), **({ARRAYS_NAME: save(arrays)} if arrays else {})}
+
+    def save(self, folder: Path) -> None:
+        """Write ``files`` to a folder."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in self.files().items():
+            (folder / name).write_bytes(content)
 
     @classmethod
-    def from_dict(cls, state: Mapping[str, Any]) -> Processor:
-        """Read back what ``to_json`` wrote.
+    def load(cls, folder: Path) -> Processor:
+        """Read back what ``save`` wrote.
+
+        Raises:
+            UserError: The files are not there, or not what ``save`` wrote.
+        """
+        arrays = folder / ARRAYS_NAME
+        try:
+            state = (folder / FILE_NAME).read_bytes()
+            return cls.from_files(state, arrays.read_bytes() if arrays.exists() else None)
+        except OSError as error:
+            raise UserError(f"{folder / FILE_NAME}: {error.strerror or error}") from error
+        except UserError as error:
+            raise UserError(f"{folder}: {error}") from error
+
+    @classmethod
+    def from_files(cls, state: bytes, arrays: bytes | None = None) -> Processor:
+        """Read back what ``files`` gave.
+
+        Raises:
+            UserError: It is not what ``files`` gave.
+        """
+        from safetensors import SafetensorError
+        from safetensors.numpy import load
+
+        try:
+            return cls.from_dict(json.loads(state), load(arrays) if arrays else {})
+        except (ValueError, SafetensorError) as error:
+            raise UserError(f"{FILE_NAME} or {ARRAYS_NAME} cannot be read: {error}") from error
+
+    @classmethod
+    def from_dict(
+        cls, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray] | None = None
+    ) -> Processor:
+        """Read back what ``to_json`` and ``arrays`` gave, of any version of hfpipe until now.
+
+        Raises:
+            UserError: It is damaged, or of a later version.
 
         >>> processor = Processor({"text": TextInput(["body"], 128)}, "topic", ["a", "b"])
         >>> Processor.from_dict(json.loads(processor.to_json())) == processor
         True
         """
-        inputs = {name: TextInput(**each) for name, each in state["inputs"].items()}
-        return cls(inputs, state.get("label"), list(state.get("labels", [])))
+        if not isinstance(state, Mapping) or not isinstance(state.get("inputs"), Mapping):
+            raise UserError(f"{FILE_NAME} is not one that hfpipe wrote: it has no inputs")
+        if state.get("format", 1) not in (1, FORMAT):
+            raise UserError(f"{FILE_NAME} was written by a later hfpipe: upgrade yours")
+        task = state.get("task", "classification")
+        if task not in PROBLEM_TYPES:
+            raise UserError(f"{FILE_NAME}: no task '{task}'{nearest(str(task), PROBLEM_TYPES)}")
+        inputs = {
+            name: _restored(name, each, arrays or {}) for name, each in state["inputs"].items()
+        }
+        labels = list(state.get("labels", []))
+        return cls(inputs, state.get("label"), labels, task, bool(state.get("log1p", False)))
 
     @property
     def text(self) -> TextInput:
-        """The text input of a model that has just one."""
-        return next(iter(self.inputs.values()))
+        """The text input of a model that has just one.
+
+        Raises:
+            UserError: It has none.
+        """
+        for each in self.inputs.values():
+            if isinstance(each, TextInput):
+                return each
+        raise UserError(f"the model has no text input: its inputs are {', '.join(self.inputs)}")
 
     @property
     def columns(self) -> list[str]:
         """Every column that an input is made of."""
-        return [column for each in self.inputs.values() for column in each.columns]
+        return list(dict.fromkeys(name for each in self.inputs.values() for name in each.columns))
 
     def texts(self, dataset: Dataset) -> list[str]:
         """The text of each row."""
         return self.text.texts(dataset.select_columns(self.text.columns)[:])
 
     def shown(self, dataset: Dataset) -> list[dict[str, Any]]:
-        """What the model is shown of each row: column to value."""
-        values = [dataset[column] for column in self.columns]
-        return [dict(zip(self.columns, each, strict=True)) for each in zip(*values, strict=True)]
+        """What the model is shown of each row: column to value.
+
+        Vectors and images are left out: they tell a reader nothing, and would fill the memory.
+        """
+        kept = [each for each in self.inputs.values() if each.readable]
+        columns = list(dict.fromkeys(name for each in kept for name in each.columns))
+        values = [dataset[column] for column in columns]
+        if not columns:
+            return [{} for _ in range(len(dataset))]
+        return [dict(zip(columns, each, strict=True)) for each in zip(*values, strict=True)]
 
     def check_columns(self, dataset: Dataset, place: str, need_label: bool = True) -> None:
         """Make sure that ``dataset`` has every column that is needed.
@@ -101,11 +185,7 @@ class Processor:
             UserError: A column is missing; the nearest names are told.
         """
         wanted = self.columns + ([self.label] if need_label and self.label else [])
-        for column in wanted:
-            if column not in dataset.column_names:
-                raise UserError(
-                    f"{place} has no column '{column}'{nearest(column, dataset.column_names)}"
-                )
+        check_columns(wanted, dataset, place)
 
     def encode(
         self,
@@ -148,38 +228,11 @@ class Processor:
         return encoded if labels is None else encoded.add_column("labels", list(labels))
 
 
-def fit_processor(
-    train: Dataset, data: Data, prepared: Mapping[str, Any] | None, place: str
-) -> Processor:
-    """Fit the processor on the train split.
-
-    Args:
-        train: The train split.
-        data: The recipe's ``data:`` block.
-        prepared: The dataset repo's ``hfpipe/prepare.json``, which names the columns that the
-            recipe leaves open.
-        place: How to call the dataset in a message.
-
-    Raises:
-        UserError: Columns unknown, an input kind unknown, or fewer than two classes.
-    """
-    recorded = prepared or {}
-    label = str(data.label or recorded.get("label") or "")
-    inputs = {}
-    for name, spec in data.inputs.items():
-        if spec.kind != "text":
-            raise UserError(f"data.inputs.{name}.kind: '{spec.kind}'{nearest(spec.kind, ['text'])}")
-        columns = list(spec.columns) or list(recorded.get("text") or [])
-        if not columns or not label:
-            key = "data.label" if columns else f"data.inputs.{name}.columns"
-            raise UserError(
-                f"{place} was not made by hfpipe prepare, so {key} must be given: e.g. {key}="
-                f"{'COLUMN' if columns else '[COLUMN]'}{nearest('', train.column_names)}"
-            )
-        inputs[name] = TextInput(columns, spec.max_length)
-    processor = Processor(inputs, label)
-    processor.check_columns(train, place)
-    labels = sorted({each for each in label_values(train, label) if each is not None})
-    if len(labels) < 2:
-        raise UserError(f"{place}: column '{label}' has {len(labels)} class(es) in train; need two")
-    return Processor(inputs, label, labels)
+def _restored(name: str, state: Any, arrays: Mapping[str, np.ndarray]) -> Kind:
+    """One input of a saved processor."""
+    kind = kind_class(str(state.get("kind", "text")))
+    wanted = {each: f"{name}.{each}" for each in kind.array_fields}
+    lost = [path for path in wanted.values() if path not in arrays]
+    if lost:
+        raise UserError(f"{ARRAYS_NAME} is missing, or has no '{lost[0]}': push it with the model")
+    return kind.from_state(state, {each: arrays[path] for each, path in wanted.items()})

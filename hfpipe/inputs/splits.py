@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,7 @@ class Source:
     @property
     def place(self) -> str:
         """How a message calls it."""
-        return f"dataset repo '{self.repo_id}'"
+        return _place(self.repo_id)
 
     def split(self, name: str) -> Dataset:
         """One split by name.
@@ -47,13 +48,20 @@ class Source:
         return self.splits[name]
 
 
-def open_dataset(endpoint: Endpoint, name: str, revision: str | None = None) -> Source:
+def open_dataset(
+    endpoint: Endpoint,
+    name: str,
+    revision: str | None = None,
+    *,
+    check: Callable[[dict[str, Any], str], None] | None = None,
+) -> Source:
     """Load a dataset repo.
 
     Args:
         endpoint: The Hub.
         name: ``NAMESPACE/NAME[@REVISION]``; the namespace may be left out on the embedded Hub.
         revision: Branch, tag or commit, where ``name`` carries none.
+        check: Told the ``hfpipe/prepare.json`` and how to call the dataset, before it is loaded.
 
     Raises:
         UserError: No such repo or revision, no access, or no data that ``datasets`` can read.
@@ -64,7 +72,13 @@ def open_dataset(endpoint: Endpoint, name: str, revision: str | None = None) -> 
     # its cache; this call fails.
     commit = resolve(endpoint, repo_id, "dataset", named or revision)
     prepared = read_json(endpoint, repo_id, "dataset", "hfpipe/prepare.json", commit)
+    if check is not None:
+        check(prepared or {}, _place(repo_id))
     return Source(repo_id, commit, _load(endpoint, repo_id, commit), prepared or {})
+
+
+def _place(repo_id: str) -> str:
+    return f"dataset repo '{repo_id}'"
 
 
 def _load(endpoint: Endpoint, repo_id: str, revision: str) -> DatasetDict:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hfpipe.hub.endpoint import Endpoint
+from hfpipe.inputs.fitting import check_recipe, fit_processor
 from hfpipe.inputs.labels import label_indices, label_values
-from hfpipe.inputs.processor import Processor, fit_processor
+from hfpipe.inputs.processor import Processor, TextInput
 from hfpipe.inputs.splits import Source, open_dataset
 from hfpipe.recipe import Data
 
@@ -44,6 +45,8 @@ class TrainingData:
         """The same with no text longer than ``max_tokens``."""
         inputs = {
             name: replace(each, max_length=min(each.max_length, max_tokens))
+            if isinstance(each, TextInput)
+            else each
             for name, each in self.processor.inputs.items()
         }
         return replace(self, processor=replace(self.processor, inputs=inputs))
@@ -81,7 +84,9 @@ def load_training_data(
     Raises:
         UserError: The dataset, a split or a column is not there, or there is nothing to learn.
     """
-    source = open_dataset(endpoint, name)
+    source = open_dataset(
+        endpoint, name, check=lambda prepared, place: check_recipe(data, prepared, place)
+    )
     whole = source.split("train")
     processor = fit_processor(whole, data, source.prepared, source.place)
     label = str(processor.label)
