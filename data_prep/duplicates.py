@@ -8,6 +8,7 @@ from hashlib import blake2b
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from data_prep import _join_arrays as arrays
 from data_prep import _join_loops as loops
 from data_prep._jit import in_order, spans
 from data_prep.similarity import BLOCK_ROWS, TIE, Join
@@ -83,7 +84,7 @@ def near_duplicates(
     marks = np.zeros(join.count, dtype=bool)
     search = join.search()
 
-    def work(start: int, stop: int, scratch: loops.Scratch) -> int:
+    def work(start: int, stop: int, scratch: arrays.Scratch) -> int:
         return loops.mark_similar(search, start, stop, scratch, marks)
 
     for start, stop, marked in in_order(work, join.blocks(), join.scratches()):
@@ -115,7 +116,7 @@ def near_clusters(rows: csr_matrix, threshold: float) -> np.ndarray:
     search = join.search()
     spaces = [(scratch, np.arange(join.count)) for scratch in join.scratches()]
 
-    def work(start: int, stop: int, space: tuple[loops.Scratch, np.ndarray]) -> None:
+    def work(start: int, stop: int, space: tuple[arrays.Scratch, np.ndarray]) -> None:
         loops.join_clusters(search, start, stop, *space)
 
     for _ in in_order(work, join.blocks(), spaces):
@@ -149,7 +150,7 @@ def nearest_above(
     nearest = np.full(len(positions), -1, dtype=np.int64)
     best = np.zeros(len(positions))
 
-    def work(start: int, stop: int, scratch: loops.Scratch) -> None:
+    def work(start: int, stop: int, scratch: arrays.Scratch) -> None:
         loops.find_nearest(search, positions, start, stop, TIE, scratch, nearest, best)
 
     for _ in in_order(work, spans(0, len(positions), BLOCK_ROWS), join.scratches()):

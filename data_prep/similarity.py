@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from data_prep import _join_arrays as arrays
 from data_prep import _join_loops as loops
 from data_prep._jit import in_order, spans, thread_count
 
@@ -64,11 +65,11 @@ class Join:
         starts = rows.indptr.astype(np.int64)
         rests = np.empty(len(rows.data), dtype=np.float32)
         loops.measure(starts, rows.data, rests)
-        self.rows = loops.Rows(starts, rows.indices, rows.data, rests)
+        self.rows = arrays.Rows(starts, rows.indices, rows.data, rests)
         self.threshold = float(threshold) + TIE
         self.limit = np.float32(threshold - loops.SLACK)
 
-    def search(self, chosen: np.ndarray | None = None, listed: bool = True) -> loops.Search:
+    def search(self, chosen: np.ndarray | None = None, listed: bool = True) -> arrays.Search:
         """List rows under the terms of their beginnings.
 
         Args:
@@ -79,20 +80,20 @@ class Join:
         counts = np.zeros(self.terms + 1, dtype=np.int64)
         loops.count_beginnings(self.rows, marks, self.limit, counts[1:])
         starts = np.cumsum(counts)
-        entries = np.empty(int(starts[-1]), dtype=loops.ENTRY)
-        lists = loops.Lists(starts[:-1], starts[:-1].copy(), entries)
+        entries = np.empty(int(starts[-1]), dtype=arrays.ENTRY)
+        lists = arrays.Lists(starts[:-1], starts[:-1].copy(), entries)
         if listed:
             loops.insert_all(self.rows, marks, self.limit, lists)
-        return loops.Search(self.rows, lists, self.threshold, self.limit)
+        return arrays.Search(self.rows, lists, self.threshold, self.limit)
 
     def blocks(self) -> Iterator[tuple[int, int]]:
         """Cut the rows into blocks."""
         return spans(0, self.count, BLOCK_ROWS)
 
-    def scratches(self, count: int | None = None) -> list[loops.Scratch]:
+    def scratches(self, count: int | None = None) -> list[arrays.Scratch]:
         """Make what a thread needs for itself, so often; once for each thread by default."""
         return [
-            loops.Scratch(
+            arrays.Scratch(
                 np.zeros(self.terms), np.full(self.count, -1, np.int32), np.empty(CHUNK, np.int32)
             )
             for _ in range(count or thread_count())
@@ -138,7 +139,7 @@ def similar_pairs(rows: csr_matrix, threshold: float) -> Iterator[PairBlock]:
     search = join.search()
     room = join.count + BLOCK_PAIRS
 
-    def work(start: int, stop: int, scratch: loops.Scratch) -> PairBlock:
+    def work(start: int, stop: int, scratch: arrays.Scratch) -> PairBlock:
         found = np.empty(room, np.int32), np.empty(room, np.int32), np.empty(room)
         done, count = loops.find_pairs(search, start, stop, scratch, *found)
         return PairBlock(start, done, *(part[:count].copy() for part in found))
