@@ -42,6 +42,11 @@ def inject_lora(backbone: nn.Module, options: Mapping[str, Any], place: str) -> 
             module._is_hf_initialized = True
 
 
+def has_lora(model: nn.Module) -> bool:
+    """Whether a model has adapters."""
+    return any(MARK in name for name, _ in model.named_parameters())
+
+
 def merge_lora(backbone: nn.Module) -> int:
     """Fold the adapters into the weights they adapt, in place, and take them out.
 
@@ -57,4 +62,6 @@ def merge_lora(backbone: nn.Module) -> int:
         module.merge()
         parent, _, last = name.rpartition(".")
         setattr(backbone.get_submodule(parent), last, module.get_base_layer())
+    if hasattr(backbone, "peft_config"):
+        del backbone.peft_config
     return len(adapted)

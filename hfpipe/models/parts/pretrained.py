@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from transformers import AutoConfig, AutoModel, PreTrainedModel
 from transformers.utils import logging
 
 from hfpipe.errors import UserError
-from hfpipe.models.parts.lora import merge_lora
+from hfpipe.models.parts.lora import has_lora, merge_lora
 from hfpipe.models.parts.towers import BACKBONE_KINDS, tower_config
 
 OURS = "hfpipe-"
@@ -40,12 +41,13 @@ def load_tower(
         UserError: It cannot be loaded, has no such weights, or takes another kind of input.
     """
     origin: dict[str, Any] = {}
-    if isinstance(source, PreTrainedModel):
-        model = encoder_of(source)
-    else:
+    if isinstance(source, str | Path):
         model = _load(name, str(source), _wanted(name, options, specs), dict(loading))
         if not Path(source).exists():
             origin = {"source": {"repo_id": str(source), "revision": loading.get("revision")}}
+    else:
+        # Merging below must not change the caller's model.
+        model = encoder_of(deepcopy(source) if has_lora(source) else source)
     merge_lora(model)
     return model, origin
 
@@ -92,6 +94,8 @@ def encoder_of(model: PreTrainedModel) -> PreTrainedModel:
     """
     if model.config.model_type.startswith(OURS):
         return model
+    if hasattr(model, "get_base_model"):  # peft's wrapper
+        model = model.get_base_model()
     inner = model.base_model
     vision = getattr(inner, "vision_model", None)
     if isinstance(vision, PreTrainedModel) and model.main_input_name == "pixel_values":
