@@ -16,7 +16,7 @@ from data_prep.ledger import Ledger
 from data_prep.lots import draw_order
 from data_prep.options import PrepareOptions
 from data_prep.reading import Engine
-from data_prep.times import latest_rows
+from data_prep.times import latest_rows, parse_times
 from hfpipe.errors import UserError
 
 #: Conflicts shown one by one.
@@ -52,7 +52,7 @@ def settle_ids(corpus: Corpus, ledger: Ledger) -> None:
 
 
 def drop_stale(corpus: Corpus, ledger: Ledger, options: PrepareOptions) -> None:
-    """Of the rows with one key, only the latest stays."""
+    """Of the rows with one key, only the latest stays; one of an earlier version counts as such."""
     if options.latest_by is None:
         return
     kept = ledger.kept()
@@ -61,8 +61,12 @@ def drop_stale(corpus: Corpus, ledger: Ledger, options: PrepareOptions) -> None:
         for use, column in corpus.notes.items()
         if use.startswith("key:")
     }
-    times = corpus.notes["latest"].take(pa.array(kept))
-    ledger.drop(kept[latest_rows(pa.table(keys), times, options.latest_by)], "stale")
+    times = parse_times(corpus.notes["latest"].take(pa.array(kept)), options.latest_by)
+    if corpus.pinned is not None:
+        last = np.inf if times.dtype.kind == "f" else np.iinfo(np.int64).max
+        times = np.where(corpus.pinned[kept] >= 0, last, times)
+    stale = kept[latest_rows(pa.table(keys), times, options.latest_by)]
+    ledger.drop(_new(corpus, stale), "stale")
 
 
 def drop_labels(corpus: Corpus, ledger: Ledger, options: PrepareOptions) -> list[str]:
@@ -71,9 +75,11 @@ def drop_labels(corpus: Corpus, ledger: Ledger, options: PrepareOptions) -> list
         return []
     kept = ledger.kept()
     present = [corpus.label_names[code] for code in np.unique(corpus.labels[kept])]
-    unwanted = resolve_labels(options.drop_labels, present)
-    codes = [corpus.label_names.index(name) for name in unwanted]
-    ledger.drop(kept[np.isin(corpus.labels[kept], codes)], "dropped_label")
+    # Rows that are added need not have a label that was left out before.
+    known = present if corpus.pinned is None else [*present, *options.drop_labels]
+    unwanted = resolve_labels(options.drop_labels, known)
+    codes = [corpus.label_names.index(name) for name in unwanted if name in present]
+    ledger.drop(_new(corpus, kept[np.isin(corpus.labels[kept], codes)]), "dropped_label")
     check_classes(corpus, ledger)
     return unwanted
 
@@ -138,6 +144,8 @@ def balance(corpus: Corpus, ledger: Ledger, options: PrepareOptions) -> None:
         return
     kept = ledger.kept()
     order = draw_order(corpus.row_ids.take(pa.array(kept)), options.seed, "cap")
+    if corpus.pinned is not None:  # rows that stay are counted first
+        order = order[np.argsort(corpus.pinned[kept][order] < 0, kind="stable")]
     over = rows_over_cap(corpus.labels[kept], order, options.reduce_majority_to, options.cap)
     ledger.drop(_new(corpus, kept[over]), "majority_cap")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -113,11 +114,19 @@ def _with_derived(table: pa.Table, derived: Spool, places: np.ndarray) -> pa.Tab
         if there < 0:
             old = pa.chunked_array([pa.nulls(len(own), column.type)])
         else:
-            old = table.column(there).take(pa.array(own)).cast(column.type)
+            old = _as_list(table.column(there).take(pa.array(own)), column.type)
             table = table.remove_column(there)
         whole = pa.chunked_array([*column.chunks, *old.chunks], column.type)
         table = table.append_column(name, whole.take(pa.array(back)))
     return table
+
+
+def _as_list(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    """A column of vectors in their type; CSV has them as JSON."""
+    if not pa.types.is_string(column.type):
+        return column.cast(kind)
+    values = [json.loads(text) if text else None for text in column.to_pylist()]
+    return pa.chunked_array([pa.array(values, kind)])
 
 
 def numbered(ids: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -50,18 +51,24 @@ class Earlier:
 
     Attributes:
         sources: Its files, in the order train, validation, test.
+        splits: The split of each.
         record: Its ``prepare.json``.
         manifest: The fate of every row so far.
         revision: Its commit.
     """
 
     sources: list[Source]
+    splits: list[str]
     record: dict[str, Any]
     manifest: pa.Table
     revision: str
 
     def plan(self, plan: RowPlan) -> RowPlan:
-        """The work on its rows: none but noting facts, as they have been cleaned before."""
+        """The work on its rows: none but noting facts, as they have been cleaned before.
+
+        What must never be written is taken out of them too.
+        """
+        options = self.record["options"]
         return replace(
             plan,
             text=[flat_name(name) for name in plan.text],
@@ -69,8 +76,9 @@ class Earlier:
             ids=ROW_ID,
             where=(),
             steps=(),
-            without=("fold",),
+            without=(*plan.without, *(["fold"] if options["folds"] else [])),
             joiner=None,
+            key_of_shards="" if options["format"] != "webdataset" else options["id_column"] or "-",
         )
 
     def pinned(self, counts: list[int], rows: int) -> np.ndarray:
@@ -81,9 +89,41 @@ class Earlier:
             rows: All rows, new ones included.
         """
         codes = np.full(rows, -1, dtype=np.int8)
-        splits = [SPLITS.index(source.split or "train") for source in self.sources]
+        splits = [SPLITS.index(split) for split in self.splits]
         codes[: sum(counts)] = np.repeat(np.array(splits, dtype=np.int8), counts)
         return codes
+
+    def settled(self, options: PrepareOptions, text: Sequence[str]) -> PrepareOptions:
+        """The options as they hold for all rows: what was refused before is refused for good."""
+        before = self.record["options"]
+        refused = dict.fromkeys([*before["leakage_columns"], *options.leakage_columns])
+        return replace(
+            options,
+            text=list(text),
+            drop_labels=before["drop_labels"],
+            leakage_columns=list(refused),
+        )
+
+    def groups(self, row_ids: pa.ChunkedArray) -> pa.Array:
+        """The group of each of its rows, whose column may have been left out of the repo."""
+        known = self.manifest.column(ROW_ID).combine_chunks()
+        return self.manifest.column("group").take(pc.index_in(row_ids, known)).combine_chunks()
+
+    def check_columns(self, columns: Sequence[set[str]], plan: RowPlan) -> None:
+        """Its rows must have what settles where a new row belongs.
+
+        Raises:
+            UserError: A column was left out of the repo.
+        """
+        flags = {"time": "--time-column", "latest": "--latest-by"}
+        wanted = [(name, flags[use]) for use, name in plan.notes.items() if use in flags]
+        wanted += [(name, "--latest-key") for name in plan.key]
+        for name, flag in wanted:
+            if not any({name, flat_name(name)} & held for held in columns):
+                raise UserError(
+                    f"--incremental: the dataset has no column '{name}' ({flag}), which was left "
+                    "out of it: prepare all rows anew without --incremental"
+                )
 
     def knows(self, row_ids: pa.ChunkedArray) -> np.ndarray:
         """Which of these ids it has kept or dropped before."""
@@ -125,8 +165,11 @@ def load_earlier(endpoint: Endpoint, repo_id: str, options: PrepareOptions) -> E
         )
     _check_same(record, options, repo_id)
     found = find_inputs([f"hf://datasets/{repo_id}@{revision}"], endpoint)
-    sources = [source for split in SPLITS for source in found if source.split == split]
-    return Earlier(sources, record, _with_group(pq.read_table(Path(local))), revision)
+    held = [source for split in SPLITS for source in found if source.split == split]
+    splits = [str(source.split) for source in held]
+    # Of a file that says its split, the split would be read as a column.
+    sources = [replace(source, split=None) for source in held]
+    return Earlier(sources, splits, record, _with_group(pq.read_table(Path(local))), revision)
 
 
 def _with_group(manifest: pa.Table) -> pa.Table:
@@ -140,12 +183,19 @@ def _check_same(record: dict[str, Any], options: PrepareOptions, repo_id: str) -
     defaults = Prepare()
     for name, value in options.recorded().items():
         old = before.get(name, getattr(defaults, name))
-        if name not in MAY_DIFFER and old != value:
+        if name not in MAY_DIFFER and _compared(name, old) != _compared(name, value):
             flag = "--" + name.replace("_", "-")
             raise UserError(
                 f"--incremental: {repo_id} was prepared with {flag} {_shown(old)}, now it is "
                 f"{_shown(value)}: give the same, or prepare all rows anew without --incremental"
             )
+
+
+def _compared(name: str, value: Any) -> Any:
+    """Names with commas may have been taken apart since."""
+    parts = ",".join(value).split(",") if name in ("text", "drop_labels") else value
+    parts = [part.strip() for part in parts] if parts is not value else parts
+    return set(parts) if name == "drop_labels" else parts
 
 
 def _shown(value: Any) -> str:

@@ -107,6 +107,23 @@ def without_columns(table: pa.Table, names: Sequence[str]) -> pa.Table:
     return table
 
 
+def without_key(table: pa.Table, id_column: str) -> pa.Table:
+    """Rows of shards without the shards' key, which a column of the user's may be called too.
+
+    >>> rows = pa.table({"key": ["r1", "r2"], "json.key": ["mine", None], "n": [1, 2]})
+    >>> without_key(rows, "-").to_pylist()
+    [{'key': 'mine', 'n': 1}, {'key': 'r2', 'n': 2}]
+    >>> without_key(rows.select(["key", "n"]), "-").column_names
+    ['n']
+    """
+    if "json.key" in table.column_names:
+        own = table.column("json.key")
+        own = pc.coalesce(own, table.column("key").cast(own.type)) if own.null_count else own
+        table = table.set_column(table.column_names.index("json.key"), "json.key", own)
+        return table.drop_columns(["key"]).rename_columns({"json.key": "key"})
+    return table if id_column == "key" else without_columns(table, ["key"])
+
+
 def _without_field(objects: pa.StructArray, path: Sequence[str]) -> pa.StructArray | None:
     """Objects without one of their fields; None where no field is left."""
     fields = {}

@@ -144,6 +144,9 @@ def _read_and_clean(work: _Work) -> dict[str, Any]:
     """Read, clean and balance; gives what was found of conflicting labels."""
     options, steps = work.options, work.steps
     plan = row_plan(options, work.endpoint)
+    if work.earlier is not None:
+        refused = work.earlier.record["options"]["leakage_columns"]
+        plan = replace(plan, without=[*plan.without, *refused])
     size = sum(source.size or 0 for source in work.sources)
     with steps.timed("read", size, in_bytes=True) as advance:
         work.corpus, plan = read_corpus(
@@ -157,6 +160,7 @@ def _read_and_clean(work: _Work) -> dict[str, Any]:
         )
     if work.earlier is not None:
         mark_known(corpus, work.earlier)
+        options = work.earlier.settled(options, plan.text)
     work.ledger = ledger = cleaning.open_ledger(corpus, step_reasons(plan))
     with steps.timed("filter"):
         cleaning.drop_stale(corpus, ledger, options)

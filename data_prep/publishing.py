@@ -10,10 +10,11 @@ import pyarrow as pa
 
 from data_prep.audit import audit_page, audit_section
 from data_prep.card import SHARD_ROWS, card_text, data_files
+from data_prep.cells import write_csv
 from data_prep.options import PrepareOptions
 from data_prep.splitting import SPLITS
 from data_prep.webdataset import image_names, write_shards
-from data_prep.writing import MANIFEST, write_csv, write_json, write_parquet, write_table
+from data_prep.writing import MANIFEST, write_json, write_parquet, write_table
 from hfpipe.hub.endpoint import Endpoint
 from hfpipe.hub.publish import Published, folder_files, publish
 

@@ -152,7 +152,13 @@ def read_corpus(
         for source, rows in zip(sources, counts[first:], strict=True)
     ]
     if earlier is not None:
+        earlier.check_columns(columns[:first], plan)
         corpus.pinned = earlier.pinned(counts[:first], len(corpus.row_ids))
+        if "group" in corpus.notes:
+            old_rows = sum(counts[:first])
+            groups = earlier.groups(corpus.row_ids[:old_rows])
+            fresh = corpus.notes["group"][old_rows:].chunks
+            corpus.notes["group"] = pa.chunked_array([groups, *fresh], pa.string())
     return corpus, plan
 
 

@@ -24,6 +24,7 @@ from data_prep.finding import (
     text_array,
     usable_types,
     without_columns,
+    without_key,
 )
 from hfpipe.errors import UserError
 from hfpipe.rows.identity import ROW_ID
@@ -49,6 +50,8 @@ class RowPlan:
         without: Columns to leave out.
         steps: Cleaning steps.
         joiner: Joins another table's columns.
+        key_of_shards: Where the rows come from shards that hfpipe wrote, the user's id column or
+            ``-``: the shards' own key is no column.
     """
 
     text: Sequence[str]
@@ -61,6 +64,7 @@ class RowPlan:
     without: Sequence[str] = ()
     steps: Sequence[Step] = ()
     joiner: Joiner | None = None
+    key_of_shards: str = ""
 
     @property
     def scalars(self) -> list[str]:
@@ -103,6 +107,8 @@ def work_rows(chunk: FileRows, plan: RowPlan) -> WorkedRows:
         UserError: A column is missing or of the wrong type.
     """
     table = usable_types(chunk.table)
+    if plan.key_of_shards:
+        table = without_key(table, plan.key_of_shards)
     reasons = np.full(table.num_rows, None, dtype=object)
     _judge(reasons, _unwanted(chunk, table, plan), "filtered_out")
     if plan.joiner is not None:

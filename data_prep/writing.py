@@ -1,8 +1,7 @@
-"""The files: JSONL for the folder; Parquet, CSV or WebDataset shards for the repo; the manifest."""
+"""The files: JSONL for the folder, Parquet for the repo, the manifest."""
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import shutil
@@ -25,7 +24,7 @@ from data_prep.ledger import Ledger
 from data_prep.splitting import SPLITS
 from hfpipe.errors import RunError
 from hfpipe.rows.paths import writable_parent
-from hfpipe.rows.values import json_text, plain, text_of
+from hfpipe.rows.values import json_text, plain
 
 MANIFEST = "split_manifest.parquet"
 #: Rows fetched from the spool and written at a time: bounds the memory of writing.
@@ -99,21 +98,6 @@ def _json_line(row: dict[str, Any]) -> bytes:
         return orjson.dumps(row, default=plain, option=orjson.OPT_APPEND_NEWLINE)
     except orjson.JSONEncodeError:  # a number beyond 64 bits
         return json_text(row).encode("utf-8") + b"\n"
-
-
-def write_csv(tables: Iterable[pa.Table], path: Path) -> None:
-    """Write a header and one record a row; lists and objects become JSON text."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        for number, table in enumerate(tables):
-            if not number:
-                writer.writerow(table.column_names)
-            writer.writerows([_cell(value) for value in row.values()] for row in table.to_pylist())
-
-
-def _cell(value: Any) -> str | None:
-    value = plain(value)
-    return json_text(value) if isinstance(value, (list, dict)) else text_of(value)
 
 
 def write_parquet(tables: Iterable[pa.Table], paths: Iterable[Path], rows: int) -> None:
