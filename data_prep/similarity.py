@@ -51,7 +51,7 @@ class Join:
         rows: L2-normalised rows without negative entries.
         threshold: From 0 to 1.
         ordered: The entries of each row stand in one order of the terms that is the same for
-            all rows, and the terms are numbered by 32 bits.
+            all rows.
 
     Attributes:
         count: Number of rows.
@@ -65,7 +65,8 @@ class Join:
         starts = rows.indptr.astype(np.int64)
         rests = np.empty(len(rows.data), dtype=np.float32)
         loops.measure(starts, rows.data, rests)
-        self.rows = arrays.Rows(starts, rows.indices, rows.data, rests)
+        terms = rows.indices.astype(np.int32, copy=False)
+        self.rows = arrays.Rows(starts, terms, rows.data, rests)
         self.threshold = float(threshold) + TIE
         self.limit = np.float32(threshold - loops.SLACK)
 
@@ -108,11 +109,10 @@ def rare_terms_first(rows: csr_matrix) -> csr_matrix:
     """
     rows = csr_matrix(rows, dtype=np.float64)
     frequency = np.bincount(rows.indices, minlength=rows.shape[1])
-    indices = rows.indices.astype(np.int32, copy=False)
     if not ((frequency[1:] >= frequency[:-1]).all() and rows.has_sorted_indices):
         rank = np.empty(rows.shape[1], dtype=np.int32)
         rank[np.argsort(frequency, kind="stable")] = np.arange(rows.shape[1], dtype=np.int32)
-        rows = csr_matrix((rows.data.copy(), rank[indices], rows.indptr), shape=rows.shape)
+        rows = csr_matrix((rows.data.copy(), rank[rows.indices], rows.indptr), shape=rows.shape)
         rows.sort_indices()
     return rows
 
