@@ -14,6 +14,7 @@ from data_prep.lots import draw_order
 from data_prep.options import PrepareOptions
 from data_prep.reading import Engine
 from data_prep.splitting import (
+    SPLITS,
     SplitRequest,
     assign_folds,
     given_names,
@@ -32,7 +33,7 @@ class Division:
         kept: Positions of the rows that are in a split, ascending.
         splits: The split of each of them: 0 train, 1 validation, 2 test.
         folds: The fold of each; -1 for test rows. None without ``--folds``.
-        clusters: Clusters of near-duplicates with more than one row that were kept together.
+        clusters: Clusters of near-duplicates with more than one row that lie in one split.
     """
 
     kept: np.ndarray
@@ -57,8 +58,19 @@ def divide(corpus: Corpus, ledger: Ledger, options: PrepareOptions, engine: Engi
     folds = None
     if options.folds:
         folds = assign_folds(request, stays & (found.splits < 2), options.folds)[stays]
-    sizes = np.bincount(clusters[clusters >= 0]) if clusters is not None else np.empty(0)
-    return Division(kept[stays], found.splits[stays], folds, int((sizes > 1).sum()))
+    together = _kept_together(clusters, found.splits)
+    return Division(kept[stays], found.splits[stays], folds, together)
+
+
+def _kept_together(clusters: np.ndarray | None, splits: np.ndarray) -> int:
+    """How many clusters of several rows lie in one split; splits that were given may cut some."""
+    if clusters is None:
+        return 0
+    counted = (clusters >= 0) & (splits >= 0)
+    codes = np.unique(clusters[counted], return_inverse=True)[1]
+    homes = np.zeros((codes.max(initial=-1) + 1, len(SPLITS)), dtype=np.int64)
+    np.add.at(homes, (codes, splits[counted]), 1)
+    return int(((homes.sum(axis=1) > 1) & ((homes > 0).sum(axis=1) == 1)).sum())
 
 
 def _request(

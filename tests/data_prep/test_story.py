@@ -255,3 +255,13 @@ def test_a_dry_run_leaves_no_trace_and_the_audit_is_pushed(tmp_path, hub):
     assert done.record["audit"]["verdict"] in ("ok", "warn", "fail")
     manifest = hf_hub_download("local/audited", "hfpipe/split_manifest.parquet", **where)
     assert pq.read_table(manifest).column_names == ["row_id", "split", "group", "reason"]
+
+
+def test_given_splits_that_cut_clusters_are_not_said_to_keep_them(tmp_path):
+    rows = []
+    for place, row in enumerate(sample_rows(20)):
+        splits = ("train", "test") if place % 4 == 0 else ("train", "train")
+        rows += [{**row, "s": splits[0]}, {**row, "text": row["text"] + "!", "s": splits[1]}]
+    path = write_rows(tmp_path / "a.jsonl", rows)
+    done = run_prepare(path, clean=False, split="given", split_column="s")
+    assert done.record["clusters_kept_together"] == 45
