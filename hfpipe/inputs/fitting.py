@@ -57,12 +57,20 @@ def fit_processor(
             )
     wanted = [column for spec in specs.values() for column in spec.columns]
     check_columns([*wanted, label], train, place)
-    inputs: dict[str, Kind] = {
-        name: kind_class(spec.kind).fit(train, spec, name, place) for name, spec in specs.items()
-    }
+    inputs = fit_inputs(train, data, recorded, place)
     chosen = task or str(recorded.get("task") or "classification")
     target = fit_label(train, label, place, chosen, positive=positive, log1p=log1p)
     return Processor(inputs, label, target.labels, target.task, target.log1p)
+
+
+def fit_inputs(
+    train: Dataset, data: Data, prepared: Mapping[str, Any], place: str
+) -> dict[str, Kind]:
+    """Fit the inputs alone; arguments and errors as for ``fit_processor``."""
+    specs = {name: _settled(name, spec, prepared) for name, spec in data.inputs.items()}
+    return {
+        name: kind_class(spec.kind).fit(train, spec, name, place) for name, spec in specs.items()
+    }
 
 
 def check_recipe(data: Data, prepared: Mapping[str, Any], place: str) -> None:

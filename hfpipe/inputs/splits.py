@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hfpipe.errors import UserError, nearest
 from hfpipe.hub.endpoint import Endpoint
 from hfpipe.hub.repos import hub_errors, read_json, resolve, split_revision
+from hfpipe.inputs.shards import is_sharded, unpacked
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
@@ -87,10 +88,14 @@ def _load(endpoint: Endpoint, repo_id: str, revision: str) -> DatasetDict:
 
     with hub_errors(endpoint, repo_id, "dataset", revision):
         try:
-            return load_dataset(repo_id, revision=revision, token=endpoint.token or False)
+            splits = load_dataset(repo_id, revision=revision, token=endpoint.token or False)
         except (DatasetGenerationError, DatasetNotFoundError, ValueError) as error:
             cause = " ".join(str(error.__cause__ or error).split())[:200]
             raise UserError(f"dataset repo '{repo_id}' cannot be loaded: {cause}") from error
+    for name, rows in splits.items():
+        if is_sharded(rows):
+            splits[name] = unpacked(rows)
+    return splits
 
 
 def row_ids(dataset: Dataset) -> list[str]:

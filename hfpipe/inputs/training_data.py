@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hfpipe.hub.endpoint import Endpoint
-from hfpipe.inputs.fitting import check_recipe, fit_processor
+from hfpipe.inputs.encoding import encode_rows
+from hfpipe.inputs.fitting import check_recipe, fit_inputs, fit_processor
 from hfpipe.inputs.labels import label_indices, label_values
 from hfpipe.inputs.processor import Processor, TextInput
 from hfpipe.inputs.splits import Source, open_dataset
+from hfpipe.inputs.targets import LabelSpec
 from hfpipe.recipe import Data
 
 if TYPE_CHECKING:
@@ -68,9 +71,37 @@ class TrainingData:
 
         return encode(self.train, "train"), encode(self.validation, "validation")
 
+    def encoded_rows(
+        self, tools: Mapping[str, Any], quiet: bool = False
+    ) -> tuple[Dataset, Dataset]:
+        """Both splits with every input encoded and labels, for the ``Collator``.
+
+        Args:
+            tools: Input name → tokenizer or image processor of the base model.
+            quiet: No progress bar.
+
+        Raises:
+            UserError: A row holds what train did not; it is named.
+        """
+
+        def encode(rows: Dataset, split: str) -> Dataset:
+            place = f"{self.source.place}, split '{split}'"
+            labels = self.processor.target.encode(rows, place)
+            return encode_rows(self.processor, rows, tools, place, labels=labels, quiet=quiet)
+
+        return encode(self.train, "train"), encode(self.validation, "validation")
+
 
 def load_training_data(
-    endpoint: Endpoint, name: str, data: Data, rows: int | None, seed: int
+    endpoint: Endpoint,
+    name: str,
+    data: Data,
+    rows: int | None,
+    seed: int,
+    *,
+    task: str | None = None,
+    positive: str | None = None,
+    log1p: bool = False,
 ) -> TrainingData:
     """Load a dataset repo, fit the processor on train, take the rows to train and select on.
 
@@ -80,6 +111,9 @@ def load_training_data(
         data: The recipe's ``data:`` block.
         rows: At most so many rows a split, drawn with ``seed``; None for all.
         seed: Of every draw here.
+        task: A key of ``targets.PROBLEM_TYPES``; by default what the dataset was prepared for.
+        positive: Binary: the positive class; see ``fit_label``.
+        log1p: Regression: whether to predict ``log(1 + y)``.
 
     Raises:
         UserError: The dataset, a split or a column is not there, or there is nothing to learn.
@@ -88,16 +122,21 @@ def load_training_data(
         endpoint, name, check=lambda prepared, place: check_recipe(data, prepared, place)
     )
     whole = source.split("train")
-    processor = fit_processor(whole, data, source.prepared, source.place)
-    label = str(processor.label)
+    processor = fit_processor(
+        whole, data, source.prepared, source.place, task=task, positive=positive, log1p=log1p
+    )
+    target = processor.target
     if "validation" in source.splits:
         splits = {"train": whole, "validation": source.split("validation")}
     else:
-        splits = dict(zip(("train", "validation"), _hold_out(whole, label, seed), strict=True))
+        splits = dict(zip(("train", "validation"), _hold_out(whole, target, seed), strict=True))
+        # Again, because what is held out must not tell the inputs anything.
+        inputs = fit_inputs(splits["train"], data, source.prepared, source.place)
+        processor = replace(processor, inputs=inputs)
     processor.check_columns(splits["validation"], f"{source.place}, split 'validation'")
     kept, counts = {}, {}
     for split, found in splits.items():
-        labelled = _with_labels(found, label)
+        labelled = _with_labels(found, target, f"{source.place}, split '{split}'")
         kept[split] = downsample(labelled, rows, seed)
         counts[split] = {
             "in": len(found),
@@ -118,24 +157,28 @@ def downsample(dataset: Dataset, rows: int | None, seed: int) -> Dataset:
     return dataset.select(np.sort(drawn))
 
 
-def _with_labels(dataset: Dataset, label: str) -> Dataset:
-    values = label_values(dataset, label)
-    if None not in values:
-        return dataset
-    return dataset.select([index for index, value in enumerate(values) if value is not None])
+def _with_labels(dataset: Dataset, target: LabelSpec, place: str) -> Dataset:
+    """The rows that have a label."""
+    if target.task in ("classification", "binary"):
+        values = label_values(dataset, str(target.column))
+        there = np.array([value is not None for value in values], bool)
+    else:
+        found = target.encode(dataset, place).reshape(len(dataset), -1)
+        there = np.logical_not(np.isnan(found).any(axis=1))
+    return dataset if there.all() else dataset.select(np.flatnonzero(there))
 
 
-def _hold_out(train: Dataset, label: str, seed: int) -> tuple[Dataset, Dataset]:
+def _hold_out(train: Dataset, target: LabelSpec, seed: int) -> tuple[Dataset, Dataset]:
     """Take validation rows out of train, by class where every class is large enough for it."""
     from sklearn.model_selection import train_test_split
 
-    labels = [str(value) for value in label_values(train, label)]
-    sizes = Counter(labels)
-    by_class = min(sizes.values()) > 1 and len(train) * HELD_OUT >= len(sizes)
+    by_class = None
+    if target.task in ("classification", "binary"):
+        labels = [str(value) for value in label_values(train, str(target.column))]
+        sizes = Counter(labels)
+        if min(sizes.values()) > 1 and len(train) * HELD_OUT >= len(sizes):
+            by_class = labels
     kept, held_out = train_test_split(
-        range(len(train)),
-        test_size=HELD_OUT,
-        random_state=seed,
-        stratify=labels if by_class else None,
+        range(len(train)), test_size=HELD_OUT, random_state=seed, stratify=by_class
     )
     return train.select(sorted(kept)), train.select(sorted(held_out))
