@@ -148,7 +148,8 @@ class HfpipeModel(PreTrainedModel):
 
     config_class: ClassVar[type[PreTrainedConfig]] = HfpipeConfig
     kinds: ClassVar[tuple[str, ...]] = tuple(MAIN_TENSOR)
-    main_input_name = "inputs"
+    # No name of ours: Trainer would take what it finds there for one tensor and count it.
+    main_input_name = "input_ids"
     base_model_prefix = ""
     # Trainer then says over how many rows the loss is a mean, so that accumulated steps are right.
     accepts_loss_kwargs = True

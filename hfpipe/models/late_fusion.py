@@ -157,7 +157,8 @@ class LateFusionModel(HfpipeModel):
 
         What may be cached, if the model was in evaluation mode.
         """
-        inputs = cast(inputs, self.head.output.weight.dtype)
+        # Not the dtype of the head: as a tower itself, this model has lost its last layer.
+        inputs = cast(inputs, next(self.fusion.parameters()).dtype)
         return {
             name: inputs[name]["pooled"] if self._cached(name, inputs) else tower(inputs)
             for name, tower in self.towers.items()

@@ -75,8 +75,8 @@ def aggregate(
     Returns:
         ``(authors,)``, from 0 to 1.
 
-    >>> aggregate(torch.tensor([0.2, 0.4, 0.9, 0.7]), torch.tensor([3, 1]), "median").tolist()
-    [0.4..., 0.7...]
+    >>> aggregate(torch.tensor([0.2, 0.5, 0.9, 0.75]), torch.tensor([3, 1]), "median").tolist()
+    [0.5, 0.75]
 
     Raises:
         UserError: There is no such method, or counts do not fit the probabilities.

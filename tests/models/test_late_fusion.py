@@ -19,6 +19,7 @@ from transformers import (
 from hfpipe.errors import UserError
 from hfpipe.models.late_fusion import LateFusionConfig, LateFusionModel
 from hfpipe.models.parts.fusion import drop_modalities
+from hfpipe.models.parts.towers import tower_config
 from tests.models.support import BERT, CASES, LORA, SIGLIP, WORDS, batch_of, rows_at
 
 SMALL = {"projection_size": 8, "sizes": [8], "problem_type": "binary"}
@@ -190,6 +191,24 @@ def test_a_tower_with_adapters_gives_what_it_gave_and_stays_as_it_was():
     torch.testing.assert_close(fused.tower_outputs(batch)["tweet"], expected, atol=1e-5, rtol=0)
     assert any("lora_A" in name for name, _ in text.named_parameters())
     assert not any("lora_" in name for name, _ in fused.named_parameters())
+
+
+def test_a_late_fusion_is_a_tower_too_adapters_merged_or_anew():
+    expert = CASES["weighted_lora_fusion"].make()
+    for name, parameter in expert.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter)
+    batch = batch_of(expert.config, 3)
+    fused = LateFusionModel.from_towers({"expert": expert}, **SMALL).eval()
+    found = fused.tower_outputs(batch)["expert"]
+    torch.testing.assert_close(found, expert.pooled(batch), atol=1e-5, rtol=0)
+    assert expert.config.towers["tweet"]["lora"] == LORA
+    assert not any("lora_" in name for name, _ in fused.named_parameters())
+    anew = {"inputs": sorted(expert.config.inputs), "config": tower_config(expert.config)}
+    config = LateFusionConfig(inputs=expert.config.inputs, towers={"expert": anew}, **SMALL)
+    fresh = dict(LateFusionModel(config).named_parameters())
+    started = [each.abs().max().item() for name, each in fresh.items() if "lora_B" in name]
+    assert started == [0.0, 0.0]
 
 
 @pytest.mark.parametrize("name", ["late_fusion", "weighted_lora_fusion"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import deepcopy
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,8 @@ def load_tower(
     else:
         # Merging below must not change the caller's model.
         model = encoder_of(deepcopy(source) if has_lora(source) else source)
-    merge_lora(model)
+    # A late fusion also notes it in its config.
+    getattr(model, "merge_lora", partial(merge_lora, model))()
     return model, origin
 
 
