@@ -18,8 +18,8 @@ MAX_PIXELS = 2**26
 
 #: Pillow would run other programs for some of the formats that it knows.
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
-#: Of these it can be told, without decoding, whether they are whole.
-FRAMED = ("PNG", "JPEG", "MPO", "WEBP")
+# How files begin of which it can be told, without decoding, whether they are whole.
+_FRAMED = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF")
 
 # What Pillow raises for files that are not what they seem to be.
 _FAILS = (
@@ -71,11 +71,13 @@ def fault(content: bytes) -> str:
     """
     if not content:
         return "an empty file, or one that is not there"
+    if content.startswith(_FRAMED) and (wrong := defect(content)):
+        return wrong
     try:
-        kind = _opened(content).format
+        _opened(content)
     except ValueError as error:
         return str(error)
-    return defect(content) if kind in FRAMED else ""
+    return ""
 
 
 def decoded(content: bytes) -> Image.Image:
