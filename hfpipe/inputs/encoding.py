@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -56,14 +57,16 @@ def encode_rows(
 
     check_tools(processor, tools)
     check_columns(processor.columns, dataset, place)
-    features = _mapped(processor, dataset, tools, place, quiet)
+    with _no_bars() if quiet else nullcontext():
+        features = _mapped(processor, dataset, tools, place)
     raw = {
         f"{name}.raw": column
         for name, each in processor.inputs.items()
         if (column := each.raw_column) is not None
     }
     beside = [_undecoded(dataset, column, name) for name, column in raw.items()]
-    encoded = concatenate_datasets([features, *beside], axis=1) if beside else features
+    with _no_bars():
+        encoded = concatenate_datasets([features, *beside], axis=1) if beside else features
     if labels is None:
         return encoded
     return encoded.add_column(LABELS, _label_column(np.asarray(labels)))
@@ -90,8 +93,26 @@ def unseen_categories(
     return found
 
 
+@contextmanager
+def _no_bars() -> Iterator[None]:
+    """Without progress bars of ``datasets``, whose setting is the process's."""
+    from datasets import (
+        are_progress_bars_disabled,
+        disable_progress_bars,
+        enable_progress_bars,
+    )
+
+    before = are_progress_bars_disabled()
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        if not before:
+            enable_progress_bars()
+
+
 def _mapped(
-    processor: Processor, dataset: Dataset, tools: Mapping[str, Any], place: str, quiet: bool
+    processor: Processor, dataset: Dataset, tools: Mapping[str, Any], place: str
 ) -> Dataset:
     """The features of every row, in a temporary Arrow file."""
     from datasets.fingerprint import (
@@ -116,7 +137,7 @@ def _mapped(
         load_from_cache_file=False,
         cache_file_name=os.path.join(get_temporary_cache_files_directory(), f"{name}.arrow"),
         new_fingerprint=name,
-        desc=None if quiet else "Encoding",
+        desc="Encoding",
     )
     return mapped.with_format(None)
 

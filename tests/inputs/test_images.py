@@ -25,10 +25,15 @@ RED, BLUE = picture((255, 0, 0)), picture((0, 0, 255))
 
 def expected(content: bytes) -> np.ndarray:
     """What the image processor makes of an image that Pillow opens."""
+    return image_processor()(images=opened(content).convert("RGB"), return_tensors="np")[
+        "pixel_values"
+    ][0]
+
+
+def opened(content: bytes):
     from PIL import Image as Pillow
 
-    image = Pillow.open(io.BytesIO(content)).convert("RGB")
-    return image_processor()(images=image, return_tensors="np")["pixel_values"][0]
+    return Pillow.open(io.BytesIO(content))
 
 
 def chunk(name: bytes, content: bytes) -> bytes:
@@ -52,6 +57,7 @@ def test_bytes_structs_paths_and_images_of_datasets_give_the_same_pixels(tmp_pat
         "struct": Dataset.from_dict({"i": [{"bytes": each, "path": None} for each in (RED, BLUE)]}),
         "path in struct": Dataset.from_dict({"i": [{"bytes": None, "path": at} for at in paths]}),
         "path": Dataset.from_dict({"i": paths}),
+        "pictures in memory": Dataset.from_list([{"i": opened(each)} for each in (RED, BLUE)]),
         "Image": Dataset.from_dict({"i": paths}).cast_column("i", Image()),
     }
     for name, dataset in columns.items():

@@ -138,5 +138,8 @@ class ImageInput(Kind):
 def _may_hold_images(kind: pa.DataType) -> bool:
     if pa.types.is_struct(kind):
         return {"bytes", "path"}.issuperset({each.name for each in kind})
-    tests = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_string, pa.types.is_null)
-    return any(test(kind) for test in tests)
+    return (
+        pa.types.is_null(kind)
+        or any(test(kind) for test in (pa.types.is_binary, pa.types.is_large_binary))
+        or any(test(kind) for test in (pa.types.is_string, pa.types.is_large_string))
+    )
