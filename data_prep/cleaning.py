@@ -10,8 +10,9 @@ import pyarrow as pa
 
 from data_prep.balancing import class_counts, rare_rows, resolve_labels, rows_over_cap
 from data_prep.conflicts import find_conflicts, to_drop
-from data_prep.corpus import Corpus, checked_ids
+from data_prep.corpus import Corpus
 from data_prep.duplicates import exact_duplicates
+from data_prep.ids import checked_ids
 from data_prep.ledger import Ledger
 from data_prep.lots import draw_order
 from data_prep.options import PrepareOptions

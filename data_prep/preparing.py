@@ -217,7 +217,7 @@ def _write(work: _Work, prepared: Prepared, repo_id: str | None) -> None:
         with work.steps.timed("push"):
             prepared.published = _publish(work, repo_id, repo, record)
     if options.out is not None:
-        prepared.files = settle(local, options.out)
+        prepared.files = settle(local, options.out, _local_name(options, "audit.html"))
 
 
 def _publish(work: _Work, repo_id: str, repo: Path, record: dict[str, Any]) -> Published:
@@ -231,12 +231,15 @@ def _publish(work: _Work, repo_id: str, repo: Path, record: dict[str, Any]) -> P
 def _write_local(
     folder: Path, options: PrepareOptions, splits: dict[str, Any], record: dict[str, Any]
 ) -> None:
-    prefix = f"{options.base}_" if options.base else ""
     for split, portions in splits.items():
-        write_jsonl(portions(), folder / f"{prefix}{split}.jsonl")
-    write_json(record, folder / f"{prefix}prepare.json")
+        write_jsonl(portions(), folder / _local_name(options, f"{split}.jsonl"))
+    write_json(record, folder / _local_name(options, "prepare.json"))
     if record.get("audit"):
         from data_prep.audit import audit_page
 
         page = audit_page(record["audit"], record)
-        (folder / f"{prefix}audit.html").write_text(page, encoding="utf-8")
+        (folder / _local_name(options, "audit.html")).write_text(page, encoding="utf-8")
+
+
+def _local_name(options: PrepareOptions, name: str) -> str:
+    return f"{options.base}_{name}" if options.base else name

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import pyarrow as pa
 
-from data_prep.corpus import Corpus, Counted, LabelCodes, numbered
+from data_prep.corpus import Corpus, Counted, LabelCodes
 from data_prep.finding import flat_name, message_paths
+from data_prep.ids import numbered
 from data_prep.options import PrepareOptions, check_inputs
 from data_prep.rowwise import RowPlan, WorkedRows, work_rows
 from data_prep.settling import no_rows, settled_plan

@@ -122,7 +122,11 @@ def work_rows(chunk: FileRows, plan: RowPlan) -> WorkedRows:
         _judge_labels(reasons, labels, plan)
     rewritten: Counter[str] = Counter()
     columns, texts = _clean(columns, reasons, plan, rewritten)
-    ids = text_array(chunk.file, table, plan.ids) if plan.ids else pa.array(chunk.digests)
+    ids = (
+        text_array(chunk.file, table, plan.ids)
+        if plan.ids
+        else pa.array(chunk.digests, pa.string())
+    )
     return WorkedRows(
         table=_kept_columns(table, plan, columns, labels),
         ids=ids,

@@ -27,8 +27,11 @@ from hfpipe.rows.paths import writable_parent
 from hfpipe.rows.values import json_text, plain
 
 MANIFEST = "split_manifest.parquet"
-#: Rows fetched from the spool and written at a time: bounds the memory of writing.
+#: Rows, and bytes of rows, fetched from the spool and written at a time: bounds the memory of
+#: writing. The first rows tell how large they are.
 PORTION = 20_000
+FIRST_PORTION = 256
+PORTION_BYTES = 64 << 20
 #: Bytes of rows, as they lie on disk, after which a split gets a further Parquet file.
 FILE_BYTES = 1 << 30
 
@@ -45,12 +48,15 @@ def split_rows_in_order(
 
     def portions(code: int) -> Iterator[pa.Table]:
         places = order[division.splits[order] == code]
-        for start in range(0, len(places), PORTION):
-            chosen = places[start : start + PORTION]
+        size = FIRST_PORTION
+        while len(places):
+            chosen, places = places[:size], places[size:]
             table = corpus.take(division.kept[chosen])
             if division.folds is not None:
                 folds = division.folds[chosen]
                 table = table.append_column("fold", pa.array(folds, pa.int32(), mask=folds < 0))
+            size = int(PORTION_BYTES * len(chosen) / max(1, table.nbytes))
+            size = max(1, min(PORTION, size))
             yield table
             advance(len(chosen))
 
@@ -188,14 +194,21 @@ def _stage_folder(out: Path) -> Path:
     return writable_parent(beside)
 
 
-def settle(stage: Path, out: Path) -> list[Path]:
+def settle(stage: Path, out: Path, stale: str) -> list[Path]:
     """Move every file of a staging folder to its place in ``out``.
+
+    Args:
+        stage: The staging folder.
+        out: The folder.
+        stale: A file that goes from there if this run has none: it tells about an earlier one.
 
     Returns:
         The files, in ``out``.
     """
     out.mkdir(parents=True, exist_ok=True)
     placed = []
+    if not (stage / stale).exists():
+        (out / stale).unlink(missing_ok=True)
     for path in sorted(stage.iterdir()):
         os.replace(path, out / path.name)
         placed.append(out / path.name)

@@ -10,6 +10,7 @@ import typer
 
 from hfpipe.cli import prepare_options as said
 from hfpipe.cli.options import Debug, Hub, HubToken, Out, Quiet, Seed
+from hfpipe.cli.prepare_values import implied, names, pairs, shares
 
 if TYPE_CHECKING:
     from data_prep.options import PrepareOptions
@@ -94,15 +95,15 @@ def prepare(
         text=text or None,
         label=label,
         task=task,
-        map_labels=_pairs(map_labels),
+        map_labels=pairs(map_labels),
         id_column=id_column,
         join=join,
         join_on=join_on,
         where=where or None,
         latest_by=latest_by,
-        latest_key=_names(latest_key),
-        drop_columns=_names(drop_columns),
-        leakage_columns=_names(leakage_columns),
+        latest_key=names(latest_key),
+        drop_columns=names(drop_columns),
+        leakage_columns=names(leakage_columns),
         clean=clean,
         steps=step or None,
         conflicts=conflicts,
@@ -112,7 +113,7 @@ def prepare(
         min_count=min_count,
         reduce_majority_to=reduce_majority_to,
         cap=cap,
-        split=split or _implied(split_column or splits_file, group_by, time_column, task),
+        split=split or implied(block, split_column or splits_file, group_by, time_column, task),
         split_column=split_column,
         splits_file=splits_file,
         group_by=group_by,
@@ -120,7 +121,7 @@ def prepare(
         gap=gap,
         clusters=clusters,
         folds=folds,
-        sizes=_shares(sizes),
+        sizes=shares(sizes),
         audit=audit,
         audit_rows=audit_rows,
         seed=seed,
@@ -151,41 +152,6 @@ def _needs_hub(options: PrepareOptions, inputs: Sequence[str | Path]) -> bool:
     return pushes or bool(options.encode) or any(each.startswith("hf://") for each in named)
 
 
-def _implied(
-    given: str | None, group_by: str | None, time_column: str | None, task: str | None
-) -> str | None:
-    """The way of splitting that other flags call for; None leaves the recipe's."""
-    if given:
-        return "given"
-    if time_column:
-        return "time"
-    if group_by:
-        return "group" if task == "regression" else "stratified_group"
-    return "random" if task == "regression" else None
-
-
-def _names(said: list[str] | None) -> list[str] | None:
-    """Names, one flag or several, with commas or without."""
-    return [part.strip() for each in said or [] for part in each.split(",") if part.strip()] or None
-
-
-def _pairs(said: list[str] | None) -> dict[str, str] | None:
-    """``old=new`` pairs.
-
-    >>> _pairs(["fork=fork,*=technical"])
-    {'fork': 'fork', '*': 'technical'}
-    """
-    from hfpipe.errors import UserError
-
-    pairs = {}
-    for each in _names(said) or []:
-        old, sign, new = each.partition("=")
-        if not sign or not old.strip() or not new.strip():
-            raise UserError(f"--map-labels {each}: write OLD=NEW, as spam=bad,*=good")
-        pairs[old.strip()] = new.strip()
-    return pairs or None
-
-
 def _encode(block: Prepare, column: str | None, model: str | None) -> dict[str, Any] | None:
     from hfpipe.errors import UserError
 
@@ -210,7 +176,7 @@ def _vectors(block: Prepare, columns: str | None, fusion: str | None) -> dict[st
         return None
     settled = dict(block.vectors)
     if columns:
-        settled["columns"] = _names([columns])
+        settled["columns"] = names([columns])
     if fusion:
         settled["fusion"] = fusion
     if "columns" not in settled:
@@ -228,14 +194,14 @@ def _print_steps() -> None:
 
 
 def _inputs(
-    inputs: list[str] | None, folder: Path | None, names: list[str] | None
+    inputs: list[str] | None, folder: Path | None, files: list[str] | None
 ) -> list[str | Path]:
     from hfpipe.rows.paths import files_in
 
     paths: list[str | Path] = list(inputs or [])
-    if folder is not None and not names:
+    if folder is not None and not files:
         paths += files_in(folder)
-    return paths + [(folder or Path()) / name for name in names or []]
+    return paths + [(folder or Path()) / name for name in files or []]
 
 
 def _place(out: Path | None, output_filename: str | None) -> tuple[Path | None, str | None]:
@@ -251,19 +217,6 @@ def _place(out: Path | None, output_filename: str | None) -> tuple[Path | None, 
     return (out / path.parent if out else path.parent), base
 
 
-def _shares(sizes: str | None) -> list[float] | None:
-    from hfpipe.errors import UserError
-
-    if sizes is None:
-        return None
-    try:
-        return [float(share) for share in sizes.split(",")]
-    except ValueError as error:
-        raise UserError(
-            f"--sizes {sizes}: give three numbers (train,validation,test), as 0.8,0.1,0.1"
-        ) from error
-
-
 def _last_lines(
     done: Prepared, options: PrepareOptions, recipe: str | None, hub: str | None
 ) -> None:
@@ -275,8 +228,12 @@ def _last_lines(
     console = Console(highlight=False, soft_wrap=True, markup=False)
     counts = done.record["counts"]
     if not options.quiet:
-        steps = ", ".join(f"{name} {took:.1f}" for name, took in done.seconds.items() if took >= 0.1)
-        console.print(f"took    {sum(done.seconds.values()):.1f} s" + (f": {steps}" if steps else ""))
+        steps = ", ".join(
+            f"{name} {took:.1f}" for name, took in done.seconds.items() if took >= 0.1
+        )
+        console.print(
+            f"took    {sum(done.seconds.values()):.1f} s" + (f": {steps}" if steps else "")
+        )
     if options.dry_run:
         console.print(f"dry run: {counts['kept']:,} of {counts['in']:,} rows kept; wrote nothing")
     if done.files:

@@ -6,7 +6,6 @@ import csv
 import json
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -18,6 +17,7 @@ from hfpipe.rows.reading import read_file
 from tests.data_prep.support import read_rows, run_prepare, sample_rows, write_rows
 
 SPLITS = ("train", "validation", "test")
+REGRESSION = ["--task", "regression", "--label", "number"]
 
 
 def with_more(rows: list[dict], **columns) -> list[dict]:
@@ -30,6 +30,21 @@ def with_more(rows: list[dict], **columns) -> list[dict]:
 
 def written(out: Path) -> list[dict]:
     return [row for split in SPLITS for row in read_rows(out / f"{split}.jsonl")]
+
+
+def fetched(hub, repo: str, path: str) -> str:
+    from huggingface_hub import hf_hub_download
+
+    return hf_hub_download(
+        f"local/{repo}", path, repo_type="dataset", endpoint=hub.url, token=hub.token
+    )
+
+
+def fates(hub, repo: str) -> dict[str, dict]:
+    rows = pq.read_table(fetched(hub, repo, "hfpipe/split_manifest.parquet")).to_pylist()
+    found = {row["row_id"]: row for row in rows}
+    assert len(found) == len(rows)
+    return found
 
 
 @pytest.mark.parametrize(
@@ -140,144 +155,6 @@ def test_shards_with_gaps_load_with_the_types_of_all_rows(tmp_path, hub):
     assert sum(row["json"]["tags"] == [[0.5]] for row in rows) == 1
 
 
-def fetched(hub, repo: str, path: str) -> str:
-    from huggingface_hub import hf_hub_download
-
-    return hf_hub_download(
-        f"local/{repo}", path, repo_type="dataset", endpoint=hub.url, token=hub.token
-    )
-
-
-def fates(hub, repo: str) -> dict[str, dict]:
-    rows = pq.read_table(fetched(hub, repo, "hfpipe/split_manifest.parquet")).to_pylist()
-    found = {row["row_id"]: row for row in rows}
-    assert len(found) == len(rows)
-    return found
-
-
-def fresh_rows(per_class: int = 10, labels: str = "abc") -> list[dict]:
-    return [
-        {"text": f"{label}{i}new {label}{i}fresh words", "label": label, "number": i}
-        for label in labels
-        for i in range(100, 100 + per_class)
-    ]
-
-
-def grown(tmp_path, hub, old: list[dict], new: list[dict], name: str, **options):
-    """Prepare ``old``, add ``new``; old rows must be as they were. Gives what the second run made.
-
-    What it wrote is in ``tmp_path / "out"``.
-    """
-    options |= {"endpoint": hub, "target": name}
-    first = run_prepare(write_rows(tmp_path / "old.jsonl", old), **options)
-    before = fates(hub, name)
-    path = write_rows(tmp_path / "new.jsonl", new)
-    done = run_prepare(path, incremental=True, out=tmp_path / "out", **options)
-    after = fates(hub, name)
-    assert {row_id: after[row_id] for row_id in before} == before
-    counts = done.record["counts"]
-    assert counts["in"] == len(after) == counts["kept"] + sum(counts["dropped"].values())
-    assert first.record["counts"]["in"] == len(before)
-    return done
-
-
-@pytest.mark.parametrize("file_format", ["parquet", "csv", "webdataset"])
-def test_a_grown_dataset_has_the_columns_that_its_rows_have(tmp_path, hub, file_format):
-    old, new = (
-        with_more(rows, key=lambda i, row: f"k {i}", part=lambda i, row: SPLITS[i % 3])
-        for rows in (sample_rows(), fresh_rows())
-    )
-    grown(tmp_path, hub, old, new, f"columns-{file_format}", format=file_format)
-    found = written(tmp_path / "out")
-    assert len(found) == 90
-    assert all(list(row) == ["row_id", *old[0]] for row in found)
-    keys = {row["text"]: row["key"] for row in [*old, *new]}
-    assert {row["text"]: row["key"] for row in found} == keys
-
-
-def test_rows_are_added_with_the_very_flags_of_the_first_run(tmp_path, hub, cli, monkeypatch):
-    monkeypatch.setenv("HF_TOKEN", hub.token)
-    more = with_more(sample_rows(labels="abcd"), title=lambda i, row: f"t{i}x")
-    first = write_rows(tmp_path / "a.jsonl", more)
-    added = with_more(fresh_rows(labels="ab"), title=lambda i, row: f"u{i}x")
-    second = write_rows(tmp_path / "b.jsonl", added)
-    flags = ["--text", "text,title", "--label", "label", "--drop-labels", "d,c", "--no-audit"]
-    flags += ["--target", "same-flags", "--hub", hub.url]
-    for path in (first, second, second):
-        ran = cli("prepare", path, *flags, "--incremental")
-        assert (ran.code, ran.err) == (0, "")
-    assert "unchanged: no new commit" in ran.out
-    record = json.loads(Path(fetched(hub, "same-flags", "hfpipe/prepare.json")).read_text())
-    assert record["counts"]["dropped"] == {"dropped_label": 40}
-    assert record["options"]["drop_labels"] == ["d", "c"]
-    ran = cli("prepare", second, *flags, "--incremental", "--drop-labels", "a")
-    assert ran.code == 2
-    assert "was prepared with --drop-labels d,c" in ran.err
-
-
-def test_groups_hold_where_their_column_was_left_out(tmp_path, hub):
-    def of(i, row):
-        return {"author": f"p{i % 20}"}
-
-    done = grown(
-        tmp_path,
-        hub,
-        with_more(sample_rows(), meta=of),
-        with_more(fresh_rows(20), meta=of),
-        "groups-left-out",
-        split="group",
-        group_by="meta.author",
-        drop_columns=["meta"],
-    )
-    homes: dict[str, set] = {}
-    for row in fates(hub, "groups-left-out").values():
-        homes.setdefault(row["group"], set()).add(row["split"])
-    assert len(homes) == 20
-    assert all(len(splits) == 1 for splits in homes.values())
-    assert done.record["added"]["kept"] == 60
-
-
-def test_a_cap_counts_the_rows_that_stay_first(tmp_path, hub):
-    done = grown(tmp_path, hub, sample_rows(), fresh_rows(30), "capped", cap=15)
-    assert done.record["added"]["kept"] == 0
-    assert done.record["counts"]["dropped"] == {"majority_cap": 15 + 90}
-
-
-def test_the_capture_that_stays_counts_as_the_latest(tmp_path, hub):
-    old = with_more(sample_rows(), item=lambda i, row: f"i{i}", at=lambda i, row: 1)
-    new = with_more(fresh_rows(30), item=lambda i, row: f"i{i}", at=lambda i, row: 2)
-    done = grown(tmp_path, hub, old, new, "latest", latest_by="at", latest_key=["item"])
-    assert done.record["counts"]["dropped"] == {"stale": 60}
-    assert done.record["added"]["kept"] == 30
-
-
-def test_what_gives_the_label_away_goes_for_good(tmp_path, hub):
-    old = with_more(sample_rows(), hint=lambda i, row: 1, late=lambda i, row: 2)
-    new = with_more(fresh_rows(), hint=lambda i, row: 1, late=lambda i, row: 2)
-    options = {"endpoint": hub, "target": "for-good"}
-    run_prepare(write_rows(tmp_path / "a.jsonl", old), leakage_columns=["hint"], **options)
-    path = write_rows(tmp_path / "b.jsonl", new)
-    out = tmp_path / "out"
-    done = run_prepare(path, incremental=True, leakage_columns=["late"], out=out, **options)
-    assert done.record["leakage_columns"] == ["hint", "late"]
-    assert len(written(out)) == 90
-    assert all(set(row) == {"row_id", "text", "label", "number"} for row in written(out))
-
-
-@pytest.mark.parametrize("column", ["time_column", "latest_by"])
-def test_a_column_that_new_rows_are_placed_by_must_be_in_the_dataset(tmp_path, hub, column):
-    rows = with_more(sample_rows(), at=lambda i, row: i, item=lambda i, row: i)
-    name = f"needs-{column.replace('_', '-')}"
-    options = {"endpoint": hub, "target": name, column: "at", "drop_columns": ["at"]}
-    options |= {"split": "time"} if column == "time_column" else {"latest_key": ["item"]}
-    path = write_rows(tmp_path / "a.jsonl", rows)
-    run_prepare(path, **options)
-    before = fates(hub, name)
-    with pytest.raises(UserError, match=f"no column 'at' .--{column.replace('_', '-')}"):
-        run_prepare(path, incremental=True, **options)
-    assert fates(hub, name) == before
-
-
 def test_a_carriage_return_in_csv_ends_no_row(tmp_path):
     table = pa.table({"a": ["one\rtwo", "three"], "b": [1, 2]})
     write_csv([table], tmp_path / "a.csv")
@@ -308,22 +185,73 @@ def test_text_that_csv_would_change_is_refused(tmp_path, cells, changed):
         write_csv([table], tmp_path / "a.csv")
 
 
-def test_vectors_of_a_csv_dataset_stay_when_rows_are_added(tmp_path, hub):
-    np.savez(tmp_path / "v.npz", vectors=np.arange(320, dtype="float32").reshape(80, 4))
-    rows = [{"views": i * 1.5, "v_emb_key": "v.npz", "shard_idx": i} for i in range(80)]
-    done = grown(
-        tmp_path,
-        hub,
-        rows[:60],
-        rows[60:],
-        "vectors-csv",
-        text=[],
-        label="views",
-        task="regression",
-        split="random",
-        vectors={"columns": ["v_emb_key"], "root": str(tmp_path)},
-        format="csv",
+def test_an_empty_input_beside_others_is_no_trouble(tmp_path, cli):
+    (tmp_path / "a.csv").write_text("text,label\n")
+    (tmp_path / "b.jsonl").write_text("")
+    path = write_rows(tmp_path / "c.jsonl", sample_rows())
+    for inputs in ([tmp_path / "a.csv", path], [path, tmp_path / "b.jsonl", tmp_path / "a.csv"]):
+        ran = cli(
+            "prepare", *inputs, "--text", "text", "--label", "label", "--dry-run", "--no-audit"
+        )
+        assert (ran.code, ran.err) == (0, "")
+        assert "60 of 60 rows kept" in ran.out
+
+
+def test_every_row_has_an_id_of_its_own_whatever_the_ids_of_dropped_rows(tmp_path, hub):
+    rows = [{**row, "id": f"k{i}"} for i, row in enumerate(sample_rows())]
+    rows[0]["id"], rows[1]["id"] = "a", "a-2"
+    rows += [{"id": name, "text": "", "label": "a"} for name in ("a", "a", "a-2", None, None)]
+    path = write_rows(tmp_path / "a.jsonl", rows)
+    run_prepare(path, endpoint=hub, target="own-ids", id_column="id")
+    found = fates(hub, "own-ids")
+    assert len(found) == 65
+    assert {found["a"]["reason"], found["a-2"]["reason"]} == {None}
+    assert sum(row["reason"] == "empty_text" for row in found.values()) == 5
+
+
+def test_an_audit_of_an_earlier_run_does_not_stay(tmp_path):
+    path = write_rows(tmp_path / "a.jsonl", sample_rows())
+    out = tmp_path / "out"
+    run_prepare(path, out=out, base="b", audit=True)
+    assert (out / "b_audit.html").exists()
+    (out / "notes.md").write_text("mine")
+    run_prepare(path, out=out, base="b")
+    assert sorted(each.name for each in out.iterdir()) == [
+        "b_prepare.json",
+        "b_test.jsonl",
+        "b_train.jsonl",
+        "b_validation.jsonl",
+        "notes.md",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("block", "flags", "way"),
+    [
+        ("group_by: author", [], "stratified_group"),
+        ("split_column: part", [], "given"),
+        ("task: regression", REGRESSION[2:], "random"),
+        ("split: time, time_column: number", ["--group-by", "author"], "time"),
+        (
+            "{split: group, group_by: author}",
+            ["--task", "regression", "--label", "number"],
+            "group",
+        ),
+        ("time_column: number", [], "stratified"),
+    ],
+)
+def test_a_recipe_splits_as_its_options_call_for(tmp_path, cli, block, flags, way):
+    rows = with_more(
+        sample_rows(),
+        author=lambda i, row: f"p{i}",
+        part=lambda i, row: SPLITS[i % 3],
     )
-    assert done.record["added"]["kept"] == 20
-    for row in written(tmp_path / "out"):
-        assert row["v"] == [4 * row["shard_idx"] + i for i in range(4)]
+    path = write_rows(tmp_path / "a.jsonl", rows)
+    (tmp_path / "r.yaml").write_text(
+        f"prepare: {block}" if "{" in block else f"prepare: {{{block}}}"
+    )
+    flags = ["--text", "text", *(flags if "--label" in flags else ["--label", "label", *flags])]
+    out = tmp_path / "out"
+    ran = cli("prepare", path, "--recipe", tmp_path / "r.yaml", *flags, "--no-audit", "--out", out)
+    assert (ran.code, ran.err) == (0, "")
+    assert json.loads((out / "prepare.json").read_text())["options"]["split"] == way
