@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -248,7 +249,7 @@ def test_a_dry_run_leaves_no_trace_and_the_audit_is_pushed(tmp_path, hub):
 
     where = {"repo_type": "dataset", "token": hub.token, "endpoint": hub.url}
     card = hf_hub_download("local/audited", "README.md", **where)
-    assert "Audit" in open(card, encoding="utf-8").read()
+    assert "Audit" in Path(card).read_text(encoding="utf-8")
     page = hf_hub_download("local/audited", "hfpipe/audit.html", **where)
     with open(page, "rb") as pushed:
         assert pushed.read() == (tmp_path / "out" / "audit.html").read_bytes()
