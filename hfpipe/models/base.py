@@ -153,7 +153,6 @@ class HfpipeModel(PreTrainedModel):
     base_model_prefix = ""
     # Trainer then says over how many rows the loss is a mean, so that accumulated steps are right.
     accepts_loss_kwargs = True
-    supports_gradient_checkpointing = True
     _supports_sdpa = True
     head: Head
 

@@ -122,6 +122,7 @@ class LateFusionModel(HfpipeModel):
     """
 
     config_class = LateFusionConfig
+    supports_gradient_checkpointing = True
 
     def __init__(self, config: LateFusionConfig) -> None:
         from hfpipe.models.registration import register

@@ -106,6 +106,29 @@ def test_a_tower_of_another_type_is_refused_before_training(tmp_path):
         LateFusionModel.from_towers({"a": tmp_path / "text"})
 
 
+def test_towers_come_from_hub_repos_by_id_and_revision_and_the_whole_goes_back(hub):
+    old, new = text_classifier(1), text_classifier(2)
+    first = old.push_to_hub("local/tower", token=hub.token)
+    new.push_to_hub("local/tower", token=hub.token)
+    fused = LateFusionModel.from_towers(
+        {"old": "local/tower", "new": "local/tower"},
+        loading={"old": {"revision": first.oid}},
+        **SMALL,
+    )
+    for name, source in (("old", old), ("new", new)):
+        weight = fused.towers[name].backbone.embeddings.word_embeddings.weight
+        assert torch.equal(weight, source.bert.embeddings.word_embeddings.weight)
+    source = {"repo_id": "local/tower", "revision": first.oid}
+    assert fused.config.towers["old"]["source"] == source
+    fused.eval().push_to_hub("local/fused", token=hub.token)
+    again = AutoModel.from_pretrained("local/fused", token=hub.token).eval()
+    batch = batch_of(fused.config, 3)
+    torch.testing.assert_close(again(batch).logits, fused(batch).logits)
+    assert again.config.towers["old"]["source"] == source
+    with pytest.raises(UserError, match="tower 'a': 'local/none' is no model that can be loaded"):
+        LateFusionModel.from_towers({"a": "local/none"})
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -254,3 +277,21 @@ def test_modality_dropout_acts_in_training_only():
     pooled = {name: {"pooled": each} for name, each in model.tower_outputs(batch).items()}
     model.train()
     assert (model(pooled).logits - plain(batch).logits).abs().max() > 1e-3
+
+
+def test_gradient_checkpointing_of_the_towers_gives_the_same_gradient():
+    labels = torch.tensor([0, 1, 1])
+    gradients = []
+    for checkpointing in (False, True):
+        model = CASES["late_fusion"].make().train()
+        for module in model.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0
+            elif isinstance(module, torch.nn.MultiheadAttention):
+                module.dropout = 0.0
+        if checkpointing:
+            model.gradient_checkpointing_enable()
+            assert model.is_gradient_checkpointing
+        model(batch_of(model.config, 3), labels).loss.backward()
+        gradients.append(torch.cat([each.grad.flatten() for each in model.parameters()]))
+    torch.testing.assert_close(gradients[0], gradients[1])

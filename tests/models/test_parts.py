@@ -62,8 +62,8 @@ def test_defaults_of_the_sequence_model_are_those_of_its_description():
             SequenceModel(SequenceConfig(**change))
 
 
-def test_the_order_of_a_sequence_matters():
-    model = CASES["sequence"].make()
+def test_the_order_of_a_sequence_matters_even_where_no_convolution_sees_it():
+    model = CASES["sequence"].make(kernel_sizes=[1])
     batch = batch_of(model.config, 1)
     turned = {"messages": {**batch["messages"], "values": batch["messages"]["values"].flip(1)}}
     assert (model(batch).logits - model(turned).logits).abs().item() > 1e-4

@@ -31,7 +31,7 @@ def slowly(authors: list[list[float]], threshold: float) -> dict[str, list[float
     authors=st.lists(st.lists(PROBABILITY, min_size=1, max_size=7), min_size=1, max_size=6),
     threshold=st.sampled_from([0.0, 0.5, 0.75]),
 )
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=100, deadline=None, derandomize=True)
 def test_aggregations_are_those_of_a_loop(authors, threshold):
     flat = torch.tensor([each for author in authors for each in author], dtype=torch.float64)
     counts = torch.tensor([len(author) for author in authors])
