@@ -16,6 +16,9 @@ from data_prep.terms import tfidf
 from data_prep.times import parse_times
 from hfpipe.rows.identity import ROW_ID
 
+#: Checks that look at the terms of all rows.
+TERM_CHECKS = ("near_duplicates", "label_errors")
+
 
 def audit_rows(
     corpus: Corpus,
@@ -29,6 +32,7 @@ def audit_rows(
         The findings, ready for JSON.
     """
     kept = division.kept
+    skip = _beyond(len(kept), corpus.counter.most_rows) if corpus.text else {}
     given = AuditInput(
         splits=division.splits,
         row_ids=corpus.row_ids.take(pa.array(kept)),
@@ -36,7 +40,7 @@ def audit_rows(
         label_names=corpus.label_names,
         targets=None if corpus.targets is None else corpus.targets[kept],
         keys=corpus.keys[kept],
-        rows=tfidf(corpus.counter.counts(), kept) if corpus.text else None,
+        rows=tfidf(corpus.counter.counts(), kept) if corpus.text and not skip else None,
         groups=corpus.codes("group")[kept] if options.group_by else None,
         group_column=options.group_by,
         times=_times(corpus, kept, options),
@@ -51,8 +55,17 @@ def audit_rows(
         seed=options.seed,
         sample_rows=options.audit_rows,
         threshold=options.threshold,
+        skip=skip,
     )
     return audit(given, advance)
+
+
+def _beyond(rows: int, most: float) -> dict[str, str]:
+    """The checks that need the terms of all rows, where these are not all in this process."""
+    if rows <= most:
+        return {}
+    why = f"the terms of {rows:,} rows lie in the cluster; {most:,.0f} can be looked at here"
+    return dict.fromkeys(TERM_CHECKS, why)
 
 
 def _times(corpus: Corpus, kept: np.ndarray, options: PrepareOptions) -> np.ndarray | None:

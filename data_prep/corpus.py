@@ -22,6 +22,10 @@ from hfpipe.rows.values import whole_numbers
 class Counted(Protocol):
     """The terms of all rows: a :class:`data_prep.terms.TermCounter`, or what a cluster counts."""
 
+    @property
+    def most_rows(self) -> float:
+        """With more rows than this, ``counts`` is not to be asked for."""
+
     def counts(self) -> csr_matrix:
         """``(rows, terms)``, int32."""
 

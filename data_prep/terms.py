@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 
@@ -28,6 +29,9 @@ class TermCounter:
     >>> counter.counts().toarray().tolist()
     [[1, 1, 0, 0], [0, 1, 2, 1]]
     """
+
+    #: So many rows may be counted: any number.
+    most_rows = math.inf
 
     def __init__(self) -> None:
         self._table = loops.Table(

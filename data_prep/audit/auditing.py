@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from data_prep.audit import checks
-from data_prep.audit.finding import VERDICTS, plain, worst
+from data_prep.audit.finding import VERDICTS, plain, skipped, worst
 from data_prep.audit.given import AuditInput
 from data_prep.splitting import SPLITS
 from hfpipe.reports.words import listed
@@ -45,7 +45,8 @@ def audit(given: AuditInput, advance: Callable[[int], None] = lambda done: None)
     findings = []
     shares = np.diff(np.linspace(0, len(given.splits), len(all_checks()) + 1).astype(np.int64))
     for (name, module), share in zip(all_checks().items(), shares.tolist(), strict=True):
-        findings.append({"check": name, "title": module.TITLE, **module.check(given)})
+        found = skipped(given.skip[name]) if name in given.skip else module.check(given)
+        findings.append({"check": name, "title": module.TITLE, **found})
         advance(share)
     findings.sort(key=lambda found: VERDICTS.index(found["verdict"]))
     return plain(

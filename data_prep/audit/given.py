@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -51,6 +51,7 @@ class AuditInput:
         seed: Of the samples.
         sample_rows: Rows of the checks that fit models.
         threshold: Above this similarity two texts are near-duplicates.
+        skip: Checks that are not made, by their names, and why not.
     """
 
     splits: np.ndarray
@@ -74,6 +75,7 @@ class AuditInput:
     seed: int = 42
     sample_rows: int = 20_000
     threshold: float = 0.9
+    skip: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def regression(self) -> bool:

@@ -71,6 +71,9 @@ def terms_of(block: pa.Table) -> list[ChunkTerms]:
 class RayTerms:
     """The terms of all rows, in the cluster; fetched where a step of this process needs them."""
 
+    #: With more rows, the steps of this process do without: a row's terms are about 100 bytes.
+    most_rows = 5_000_000
+
     def __init__(self, batches: RayBatches) -> None:
         """Of the rows in ``batches``."""
         self._batches = batches

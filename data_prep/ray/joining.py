@@ -52,8 +52,8 @@ class Lot:
 class _Search:
     """Searched rows, and what the loops need beside them."""
 
-    found: loops.Search
-    scratch: loops.Scratch
+    found: Any
+    scratch: Any
 
 
 def lots_of(block: pa.Table) -> Iterator[Lot]:

@@ -10,11 +10,12 @@ import numpy as np
 import pyarrow as pa
 from scipy.sparse import csr_matrix
 
-from data_prep import _join_loops, _term_loops
+from data_prep import _term_loops
 from data_prep.ray import packing
 from data_prep.ray._loops import find_keys
 from data_prep.ray.counting import ChunkTerms, keyed_sums, parted, terms_of
 from data_prep.ray.reading import RayBatches
+from data_prep.similarity import Join
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,6 @@ def weigh(
     Where two terms are equally frequent, the order of the columns is another; so the last digits
     may differ, by far less than what is called a tie.
     """
-    limit = np.float32(threshold - _join_loops.SLACK)
     for first, terms in taking_part(block, selection):
         places = vocabulary.find(terms.keys)
         frequency = np.where(places >= 0, vocabulary.rows[places] if len(vocabulary.rows) else 1, 1)
@@ -143,15 +143,14 @@ def weigh(
         rows = csr_matrix((values, column[counts.indices], counts.indptr), counts.shape)
         rows.sort_indices()
         _term_loops.normalise(rows.indptr, rows.data)
-        yield Weighed(first, rows, places[order], _beginnings(rows, limit))
+        yield Weighed(first, rows, places[order], _beginnings(rows, threshold))
 
 
-def _beginnings(rows: csr_matrix, limit: np.float32) -> np.ndarray:
-    """Mark the entries of each row up to where the rest of it is no longer than the limit."""
-    rests = np.empty(len(rows.data), dtype=np.float32)
-    _join_loops.measure(rows.indptr.astype(np.int64), rows.data, rests)
-    begins = np.ones(len(rests), dtype=bool)
-    begins[1:] = rests[:-1] > limit
+def _beginnings(rows: csr_matrix, threshold: float) -> np.ndarray:
+    """Mark the entries of each row up to where the rest of it is no longer than the threshold."""
+    join = Join(rows, threshold, ordered=True)
+    begins = np.ones(len(rows.data), dtype=bool)
+    begins[1:] = join.rows.rests[:-1] > join.limit
     begins[rows.indptr[:-1][np.diff(rows.indptr) > 0]] = True
     return begins
 
