@@ -78,12 +78,14 @@ def prepare(
     repo_id = _checked_target(options, endpoint)
     earlier = _earlier(options, endpoint, repo_id)
     steps = Steps(console, lively=not options.quiet and console.is_terminal)
-    place = None if options.dry_run else options.out
-    with staging(place) as stage, engine_for(options.engine, stage) as engine:
-        work = _Work(options, sources, earlier, engine, endpoint, stage, steps)
+    # Rows lie in the system's folder for temporary files (TMPDIR): until all is decided, nothing
+    # is touched where the results go.
+    with staging(None) as scratch, engine_for(options.engine, scratch) as engine:
+        work = _Work(options, sources, earlier, engine, endpoint, scratch, steps)
         prepared = _prepared(work, console)
         if not options.dry_run:
-            _write(work, prepared, repo_id)
+            with staging(options.out) as stage:
+                _write(work, prepared, repo_id, stage)
     prepared.seconds = steps.seconds
     return prepared
 
@@ -97,7 +99,7 @@ class _Work:
     earlier: Earlier | None
     engine: Engine
     endpoint: Endpoint | None
-    stage: Path
+    scratch: Path
     steps: Steps
     corpus: Corpus = field(init=False)
     ledger: Ledger = field(init=False)
@@ -105,7 +107,7 @@ class _Work:
 
 
 def _prepared(work: _Work, console: Console) -> Prepared:
-    """All steps up to the audit: nothing is written but to the staging folder."""
+    """All steps up to the audit: nothing is written but to the scratch folder."""
     conflicts = _read_and_clean(work)
     if work.options.encode or work.options.vectors:
         # What cannot be split is said before hours of work.
@@ -116,7 +118,7 @@ def _prepared(work: _Work, console: Console) -> Prepared:
             work.ledger,
             work.options,
             work.endpoint,
-            work.stage / "derived",
+            work.scratch / "derived",
             work.earlier.record.get("vectors") if work.earlier else None,
             advance,
         )
@@ -197,10 +199,10 @@ def _earlier(
     return load_earlier(endpoint, repo_id, options)
 
 
-def _write(work: _Work, prepared: Prepared, repo_id: str | None) -> None:
+def _write(work: _Work, prepared: Prepared, repo_id: str | None, stage: Path) -> None:
     """Write everything beside its place, push, and only then put the files in their place."""
     options, record = work.options, prepared.record
-    local, repo = work.stage / "out", work.stage / "repo"
+    local, repo = stage / "out", stage / "repo"
     local.mkdir()
     repo.mkdir()
     passes = (options.out is not None) + (repo_id is not None)
