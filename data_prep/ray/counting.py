@@ -18,6 +18,9 @@ from data_prep.terms import TermCounter
 if TYPE_CHECKING:
     from data_prep.ray.reading import RayBatches
 
+#: Into so many parts, a power of 2, the keys are cut at most.
+MOST_BITS = 10
+
 
 @dataclass(frozen=True)
 class ChunkTerms:
@@ -160,7 +163,7 @@ def keyed_sums(
     Returns:
         ``(keys, 2)`` keys in ascending order, and ``(keys, width)`` sums.
     """
-    bits = max(1, (len(blocks) - 1).bit_length())
+    bits = min(MOST_BITS, max(1, (len(blocks) - 1).bit_length()))
     sums = shuffled(blocks, emit, {**given, "bits": bits}, "part", _sum_part, {"width": width})
     found = {}
     for table in sums.iter_batches(batch_size=None, batch_format="pyarrow"):

@@ -29,10 +29,18 @@ SENT_ENTRIES = 4_000_000
 
 @dataclass(frozen=True)
 class Room:
-    """How much a lot shall hold: rows, and entries of rows."""
+    """How much is held at a time.
+
+    Attributes:
+        rows: Rows of a lot, about.
+        entries: Entries of its rows, about.
+        parts: Lots are sent in so many parts at most: each is a record of each chunk, and a record
+            takes its time whatever is in it.
+    """
 
     rows: int = 100_000
     entries: int = 4_000_000
+    parts: int = 1024
 
 
 @dataclass(frozen=True)
@@ -43,11 +51,13 @@ class Plan:
         first: ``(terms,)`` number of the term's first lot; -1 where no two rows meet in it.
         segments: ``(terms,)`` segments that the term's rows are cut into; 1: they are not.
         lots: How many lots there are.
+        lots_in_part: How many of them are sent together.
     """
 
     first: np.ndarray
     segments: np.ndarray
     lots: int
+    lots_in_part: int
 
     @classmethod
     def of(cls, rows: np.ndarray, entries: np.ndarray, room: Room, tasks: int) -> Plan:
@@ -74,7 +84,8 @@ class Plan:
         segments[heavy] = np.maximum(3, np.ceil(2 * load[heavy])).astype(np.int32)
         sizes = segment_pairs(segments[heavy])
         first[heavy] = lots + np.cumsum(sizes) - sizes
-        return cls(first, segments, lots + int(sizes.sum()))
+        lots += int(sizes.sum())
+        return cls(first, segments, lots, max(1, -(-lots // room.parts)))
 
     def owners(self, places: np.ndarray, lot: int) -> np.ndarray:
         """Mark the terms, by their places, that belong to a lot."""
@@ -132,20 +143,20 @@ def _pairs_of(rows: np.ndarray, segments: int) -> np.ndarray:
 def send(
     block: pa.Table, selection: Any, vocabulary: Any, plan: Any, threshold: float
 ) -> Iterator[pa.Table]:
-    """Send the rows of a block to their lots: a record for each lot and chunk."""
+    """Send the rows of a block to their lots: a record for each chunk and part of the lots."""
     import ray
 
     known: Plan = ray.get(plan)
-    yield packing.record(lot=-1, rows=b"", lengths=b"", places=b"", values=b"")
+    yield packing.record(part=-1, lots=b"", rows=b"", lengths=b"", places=b"", values=b"")
     for weighed in weigh(block, ray.get(selection), ray.get(vocabulary), threshold):
         shared = weighed.places[weighed.rows.indices] >= 0
         rows = _only(weighed.rows, shared)
-        lengths = np.diff(rows.indptr)
         lots, owners = copies(weighed, known)
         # So many copies at a time that memory is bounded however many there are.
-        portion = np.cumsum(lengths[owners]) // SENT_ENTRIES
+        portion = np.cumsum(np.diff(rows.indptr)[owners]) // SENT_ENTRIES
         for start, stop in _runs(portion):
-            yield _records(weighed, rows, lots[start:stop], owners[start:stop])
+            sent = lots[start:stop], owners[start:stop]
+            yield _records(weighed, rows, *sent, known.lots_in_part)
 
 
 def _only(rows: csr_matrix, entries: np.ndarray) -> csr_matrix:
@@ -165,48 +176,66 @@ def _runs(values: np.ndarray) -> list[tuple[int, int]]:
     return list(pairwise(ends))
 
 
-def _records(weighed: Weighed, rows: csr_matrix, lots: np.ndarray, owners: np.ndarray) -> pa.Table:
+def _records(
+    weighed: Weighed, rows: csr_matrix, lots: np.ndarray, owners: np.ndarray, lots_in_part: int
+) -> pa.Table:
     copied = rows[owners]
     places = weighed.places[copied.indices].astype(np.int32)  # 12 bytes an entry in all
     return packing.records(
         {
-            "lot": int(lots[start]),
+            "part": int(lots[start]) // lots_in_part,
+            "lots": lots[start:stop],
             "rows": weighed.first + owners[start:stop],
             "lengths": np.diff(copied.indptr[start : stop + 1]).astype(np.int32),
             "places": places[copied.indptr[start] : copied.indptr[stop]],
             "values": copied.data[copied.indptr[start] : copied.indptr[stop]],
         }
-        for start, stop in _runs(lots)
+        for start, stop in _runs(lots // lots_in_part)
     )
 
 
 def gather(group: pa.Table, plan: Any) -> pa.Table:
-    """Put a lot together: its rows in their order, its terms numbered, and which are its own."""
+    """Put the lots of a part together: a record for each, with its rows in their order."""
     import ray
 
-    lot = packing.numbers(group, "lot")[0]
-    if lot < 0:
-        return _lot(lot, np.empty(0, np.int64), csr_matrix((0, 1)), np.zeros(1, dtype=bool))
     known: Plan = ray.get(plan)
+    lots = np.concatenate(packing.arrays(group, "lots", np.int64))
     rows = np.concatenate(packing.arrays(group, "rows", np.int64))
     lengths = np.concatenate(packing.arrays(group, "lengths", np.int32))
     places = np.concatenate(packing.arrays(group, "places", np.int32))
     values = np.concatenate(packing.arrays(group, "values", np.float64))
-    terms, columns = np.unique(places, return_inverse=True)
+    if not len(rows):
+        return _lot(rows, places, values, lengths, known, -1)
     starts = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
-    order = np.argsort(rows)
-    ordered = csr_matrix((values, columns, starts), (len(rows), len(terms)))[order]
-    return _lot(lot, rows[order], ordered, known.owners(terms, lot))
+    order = np.lexsort((rows, lots))
+    shape = (len(rows), int(places.max(initial=0)) + 1)
+    ordered = csr_matrix((values, places, starts), shape)[order]
+    rows, lots, lengths = rows[order], lots[order], np.diff(ordered.indptr)
+    found = []
+    for start, stop in _runs(lots):
+        entries = slice(ordered.indptr[start], ordered.indptr[stop])
+        content = rows[start:stop], ordered.indices[entries], ordered.data[entries]
+        found.append(_lot(*content, lengths[start:stop], known, int(lots[start])))
+    return pa.concat_tables(found).combine_chunks()
 
 
-def _lot(lot: int, rows: np.ndarray, entries: csr_matrix, own: np.ndarray) -> pa.Table:
+def _lot(
+    rows: np.ndarray,
+    places: np.ndarray,
+    values: np.ndarray,
+    lengths: np.ndarray,
+    plan: Plan,
+    lot: int,
+) -> pa.Table:
+    """A lot's record: its terms are numbered anew, and it is said which are its own."""
+    terms, columns = np.unique(places, return_inverse=True)
     return packing.record(
         lot=lot,
         rows=rows,
-        lengths=np.diff(entries.indptr).astype(np.int32),
-        terms=entries.indices.astype(np.int32),
-        values=entries.data,
-        own=own,
+        lengths=lengths.astype(np.int32),
+        terms=columns.astype(np.int32),
+        values=values,
+        own=plan.owners(terms, lot),
     )
 
 
@@ -215,4 +244,5 @@ def make_lots(batches: RayBatches, plan: Plan, given: dict[str, Any]) -> Any:
     import ray
 
     shared = {"plan": ray.put(plan)}
-    return shuffled(batches.blocks, send, {**given, **shared}, "lot", gather, shared).materialize()
+    given = {**given, **shared}
+    return shuffled(batches.blocks, send, given, "part", gather, shared).materialize()

@@ -48,7 +48,7 @@ SHARP = {
     "health_check_failure_threshold": 3,
 }
 #: Small enough for thousands of rows to need many lots, and frequent terms to be cut.
-TIGHT = Room(rows=150, entries=1_000)
+TIGHT = Room(rows=150, entries=1_000, parts=40)
 OPTIONS: dict[str, Any] = {
     "text": "definition",
     "label": "subject",
