@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,10 +36,10 @@ class ProjectorTraining:
 
     hidden: int = 256
     out: int = 128
-    dropout: float = 0.3
-    noise_dropout: float = 0.2
+    dropout: float = 0.5
+    noise_dropout: float = 0.5
     learning_rate: float = 1e-3
-    weight_decay: float = 1e-2
+    weight_decay: float = 0.1
     batch_size: int = 128
     epochs: int = 40
     patience: int = 5
@@ -158,17 +158,20 @@ def project(model: Projector, vectors: Floats, batch_size: int = 8192) -> Floats
     return np.concatenate([empty, *(part.numpy() for part in parts)]).astype(np.float64)
 
 
-def save_projector(model: Projector, folder: Path) -> None:
-    """Write ``projector.safetensors``; the widths are those of the weights."""
+def save_projectors(models: Sequence[Projector], folder: Path) -> None:
+    """Write ``projector.safetensors``: all weights, with the projector's number before the name."""
     from safetensors.torch import save_file
 
-    save_file(
-        {name: value.contiguous() for name, value in model.state_dict().items()}, folder / FILE
-    )
+    weights = {
+        f"{number}.{name}": value.contiguous()
+        for number, model in enumerate(models)
+        for name, value in model.state_dict().items()
+    }
+    save_file(weights, folder / FILE)
 
 
-def load_projector(folder: Path) -> Projector:
-    """Read a projector back, ready to project.
+def load_projectors(folder: Path) -> list[Projector]:
+    """Read projectors back, ready to project; the widths are those of the weights.
 
     Raises:
         UserError: The file is missing or holds something else.
@@ -178,11 +181,21 @@ def load_projector(folder: Path) -> Projector:
 
     try:
         weights = load_file(folder / FILE)
-        hidden, dim = weights["body.1.weight"].shape
-        out = len(weights["body.4.bias"])
-        model = Projector(dim, ProjectorTraining(hidden=hidden, out=out))
-        model.load_state_dict(weights)
-    except (OSError, SafetensorError, KeyError, RuntimeError) as error:
+        return [
+            _from_weights({k[len(mark) :]: v for k, v in weights.items() if k.startswith(mark)})
+            for mark in (f"{number}." for number in range(_count(weights)))
+        ]
+    except (OSError, SafetensorError, KeyError, ValueError, RuntimeError) as error:
         cause = " ".join(str(error).split())[:160]
-        raise UserError(f"{folder / FILE} holds no projector: {cause}") from error
+        raise UserError(f"{folder / FILE} holds no projectors: {cause}") from error
+
+
+def _count(weights: Iterable[str]) -> int:
+    return 1 + max((int(name.split(".")[0]) for name in weights), default=-1)
+
+
+def _from_weights(weights: dict[str, Tensor]) -> Projector:
+    hidden, dim = weights["body.1.weight"].shape
+    model = Projector(dim, ProjectorTraining(hidden=hidden, out=len(weights["body.4.bias"])))
+    model.load_state_dict(weights)
     return model.eval()

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +22,9 @@ from hfpipe.models.projector import ProjectorTraining, project, train_projector
 from hfpipe.models.skops_files import load_skops, save_skops
 from hfpipe.models.table import Table
 from hfpipe.models.tabular import FAMILIES, fit_tabular, load_tabular
+from hfpipe.models.tabular_model import ESTIMATOR
 
-QUICK = {"projector": ProjectorTraining(epochs=8), "boosting": {"max_iter": 40}}
+QUICK = {"projector": ProjectorTraining(epochs=8), "boosting": {"max_iter": 40}, "parts": 2}
 
 
 def world(rows: int = 400, seed: int = 0) -> tuple[Table, np.ndarray]:
@@ -66,27 +68,32 @@ def test_a_seed_repeats_to_the_digit(family):
         assert (fitted(family, seed=1).predict(table) != first).any()
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_a_fresh_process_predicts_the_same(family, tmp_path):
-    model = fitted(family)
-    model.save(tmp_path / "model")
+def test_a_fresh_process_predicts_the_same(tmp_path):
     table, _ = world(seed=1)
     arrays = {"numeric": table.numeric, "categories": table.categories, "vectors": table.vectors}
     np.savez(tmp_path / "rows.npz", **arrays)
+    models = {family: fitted(family) for family in FAMILIES}
+    for family, model in models.items():
+        model.save(tmp_path / family)
     code = (
         "import sys, numpy as np\n"
         "from hfpipe.models.tabular import Table, load_tabular\n"
-        "rows = np.load(sys.argv[2])\n"
+        "rows = np.load('rows.npz')\n"
         "table = Table.of(rows['vectors'], rows['numeric'], rows['categories'])\n"
-        "np.save(sys.argv[3], load_tabular(sys.argv[1]).predict(table))\n"
+        "for family in sys.argv[1:]:\n"
+        "    np.save(family + '.npy', load_tabular(family).predict(table))\n"
     )
-    paths = [str(tmp_path / name) for name in ("model", "rows.npz", "said.npy")]
-    subprocess.run([sys.executable, "-c", code, *paths], check=True)
-    assert (np.load(tmp_path / "said.npy") == model.predict(table)).all()
-    names = {"tabular.json", "tabular.skops"} | (
-        {"projector.safetensors"} if family == "gbdt" else set()
-    )
-    assert {path.name for path in (tmp_path / "model").iterdir()} == names
+    root = str(Path(tabular.__file__).parents[2])
+    command = [sys.executable, "-c", code, *models]
+    subprocess.run(command, check=True, cwd=tmp_path, env=os.environ | {"PYTHONPATH": root})
+    for family, model in models.items():
+        assert (np.load(tmp_path / f"{family}.npy") == model.predict(table)).all()
+    names = {"tabular.json", "tabular.skops"}
+    assert {path.name for path in (tmp_path / "ridge").iterdir()} == names
+    assert {path.name for path in (tmp_path / "gbdt").iterdir()} == {
+        *names,
+        "projector.safetensors",
+    }
 
 
 def test_the_summary_says_what_is_inside(tmp_path):
@@ -95,7 +102,7 @@ def test_the_summary_says_what_is_inside(tmp_path):
     assert summary["family"] == "gbdt"
     assert summary["widths"] == {"numeric": 2, "categories": 2, "vectors": 12}
     assert summary["trusted"] == list(FAMILIES["gbdt"].trusted)
-    assert 1 <= summary["iterations"] <= 40
+    assert [1 <= trees <= 40 for trees in summary["iterations"]] == [True, True]
 
 
 def test_a_category_that_train_never_had_predicts_all_the_same():
@@ -117,25 +124,49 @@ def test_a_column_of_more_categories_than_boosting_takes_is_read_as_numbers():
 def test_a_validation_split_only_says_when_to_stop():
     table, targets = world(60)
     more, _ = world(60, seed=1)
-    options = {"projector": ProjectorTraining(epochs=3, patience=9), "boosting": {"max_iter": 5}}
-    said = [
-        fit_tabular(
-            "gbdt", table, targets, validation=(more, values), **options
-        ).projector.state_dict()
-        for values in (targets, targets)
-    ]
-    assert all(torch.equal(said[0][name], said[1][name]) for name in said[0])
-    assert torch.allclose(said[0]["mean"], torch.from_numpy(table.vectors).float().mean(dim=0))
+    options = QUICK | {"parts": 1}
+    model = fit_tabular("gbdt", table, targets, validation=(more, targets), **options)
+    mean = torch.from_numpy(table.vectors).float().mean(dim=0)
+    torch.testing.assert_close(model.projectors[0].mean, mean)
+
+
+def test_every_projector_learns_on_its_own_part_of_the_rows():
+    table, targets = world(90)
+    more = world(60, seed=1)
+    model = fit_tabular("gbdt", table, targets, validation=more, **QUICK | {"parts": 3})
+    means = np.stack([projector.mean.numpy() for projector in model.projectors])
+    assert len(model.estimator) == len(means) == 3
+    assert means.mean(axis=0) == pytest.approx(table.vectors.mean(axis=0), abs=1e-6)
+    assert np.abs(means[0] - means[1]).max() > 0.05
+
+
+def test_trees_that_saw_what_the_projector_learnt_by_heart_are_worse():
+    """A target without any sense: whatever is learnt of it is an error on other rows."""
+    generator = np.random.default_rng(0)
+    table, targets = Table.of(generator.normal(size=(300, 40))), generator.normal(size=300)
+    more = Table.of(generator.normal(size=(300, 40))), generator.normal(size=300)
+    eager = ProjectorTraining(dropout=0.0, noise_dropout=0.0, epochs=15)
+    options = {"projector": eager, "boosting": {"max_iter": 30, "early_stopping": False}}
+    together, apart = (
+        np.mean((model.predict(more[0]) - more[1]) ** 2)
+        for model in (
+            fit_tabular("gbdt", table, targets, validation=more, parts=parts, **options)
+            for parts in (1, 3)
+        )
+    )
+    noise = np.mean((more[1] - targets.mean()) ** 2)
+    assert apart - noise < 0.6 * (together - noise)
 
 
 def test_the_best_weights_on_the_held_out_rows_are_kept():
-    """Targets of pure noise: every further pass is worse, so that it stops after its patience."""
+    """Targets of pure noise: further passes are worse, so that it stops after its patience."""
+    eager = ProjectorTraining(dropout=0, noise_dropout=0, learning_rate=0.01, patience=4)
     generator = np.random.default_rng(0)
     x, y = generator.normal(size=(80, 30)), generator.normal(size=80)
     held_out = generator.normal(size=(40, 30)), generator.normal(size=40)
 
     def error(epochs: int) -> float:
-        model = train_projector(x, y, held_out, ProjectorTraining(epochs=epochs, patience=4), 0)
+        model = train_projector(x, y, held_out, replace(eager, epochs=epochs), 0)
         with torch.no_grad():
             said = model.predict(torch.from_numpy(held_out[0]).float()).numpy()
         return float(np.mean((said - (held_out[1] - y.mean()) / y.std()) ** 2))
@@ -146,7 +177,7 @@ def test_the_best_weights_on_the_held_out_rows_are_kept():
 
 
 def test_projecting_in_batches_changes_nothing():
-    model = fitted("gbdt").projector
+    model = fitted("gbdt").projectors[0]
     vectors = world()[0].vectors
     whole = project(model, vectors)
     assert whole.shape == (400, 128)
@@ -162,10 +193,10 @@ def test_no_rows_predict_nothing():
 
 def test_a_file_with_another_type_is_not_loaded(tmp_path):
     trap = FunctionTransformer(functools.partial(os.system, "true"))
-    path = tmp_path / tabular.ESTIMATOR
+    path = tmp_path / ESTIMATOR
     save_skops(trap, path, ["functools.partial", "posix.system"])
     fitted("gbdt").save(tmp_path / "good")
-    (tmp_path / "good" / tabular.ESTIMATOR).write_bytes(path.read_bytes())
+    (tmp_path / "good" / ESTIMATOR).write_bytes(path.read_bytes())
     with pytest.raises(UserError, match=r"tabular.skops holds posix.system: not among the types"):
         load_tabular(tmp_path / "good")
 
