@@ -141,10 +141,10 @@ def test_shards_with_gaps_load_with_the_types_of_all_rows(tmp_path, hub):
         meta=lambda i, row: {"a": True, "b": None},
     )
     path = write_rows(tmp_path / "a.jsonl", rows)
-    run_prepare(path, endpoint=hub, target="gaps", format="webdataset", folds=3)
+    run_prepare(path, endpoint=hub, target="holes", format="webdataset", folds=3)
     from datasets import load_dataset
 
-    loaded = load_dataset("local/gaps", token=hub.token)
+    loaded = load_dataset("local/holes", token=hub.token)
     assert {split: loaded[split].num_rows for split in SPLITS} == dict(
         zip(SPLITS, (48, 6, 6), strict=True)
     )
