@@ -20,6 +20,7 @@ import numpy as np
 import psutil
 
 from benchmarks._million import write_rows
+from data_prep import _join_loops as loops
 from data_prep.corpus import Corpus
 from data_prep.options import PrepareOptions
 from data_prep.planning import row_plan
@@ -31,7 +32,9 @@ from data_prep.ray.lots import Plan, Room, make_lots
 from data_prep.ray.settling import kept_earlier
 from data_prep.ray.weighing import Selection, document_frequencies, postings
 from data_prep.reading import LocalEngine, read_corpus
+from data_prep.similarity import Join
 from data_prep.spool import DiskBatches
+from data_prep.terms import TermCounter, tfidf
 from hfpipe.demonstrating import demo_rows
 from hfpipe.rows.paths import find_inputs
 
@@ -58,11 +61,33 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         if name.startswith("core-seconds"):
             slope = (large[name] - small[name]) / (sizes[1] - sizes[0])
             figures[f"us a row: {name.partition(': ')[2]}"] = slope * 1e6
+    figures["ns a check, where lists are long"] = _check_nanoseconds(threshold)
     figures["vocabulary grows with rows to the power of"] = _power(sizes, small, large, "terms")
     figures["checks grow with rows to the power of"] = _power(sizes, small, large, "checks")
     return figures | {
         "passed": small["the local engine's rows"] and large["the local engine's rows"]
     }
+
+
+def _check_nanoseconds(threshold: float) -> float:
+    """What it costs to look at a row in a term's list, of rows with few and frequent terms."""
+    draw = np.random.default_rng(0)
+    rows = draw.integers(300, size=(40_000, 10))
+    counter = TermCounter()
+    counter.add([" ".join(f"w{word}" for word in row) for row in rows.tolist()])
+    join = Join(tfidf(counter.counts()), threshold)
+    search = join.search()
+    (scratch,) = join.scratches(1)
+    marks = np.zeros(join.count, dtype=bool)
+    loops.mark_similar(search, 0, 100, scratch, marks)  # compiled by now
+    start = time.thread_time()
+    loops.mark_similar(search, 0, join.count, scratch, marks)
+    return (time.thread_time() - start) / _checks(search.lists.stops - search.lists.starts) * 1e9
+
+
+def _checks(listed: np.ndarray) -> int:
+    """Each row of a term's list is looked at for each later one."""
+    return int((listed * (listed - 1) // 2).sum())
 
 
 def _power(sizes: tuple[int, int], small: dict, large: dict, name: str) -> float:
@@ -181,8 +206,7 @@ class _Steps:
             "lots": plan.lots,
             "terms cut into segments": int((plan.segments > 1).sum()),
             "terms": len(vocabulary.rows),
-            # Each row of a term's list is looked at for each later one.
-            "checks": int((listed * (listed - 1) // 2).sum()),
+            "checks": _checks(listed),
         }
 
 

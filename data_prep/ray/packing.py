@@ -6,6 +6,7 @@ A piece of work is one row. So Ray moves, sorts and groups few rows, whatever th
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import pairwise
 from typing import TypeAlias
 
 import numpy as np
@@ -39,7 +40,12 @@ def records(rows: Iterable[Mapping[str, Content]]) -> pa.Table:
 
 def buffers(table: pa.Table, name: str) -> list[pa.Buffer]:
     """The bytes of a column's cells, not copied."""
-    return [cell.as_buffer() for cell in table.column(name)]
+    found = []
+    for chunk in table.column(name).chunks:
+        _, ends, data = chunk.buffers()
+        bounds = np.frombuffer(ends, dtype=np.int64)[chunk.offset :][: len(chunk) + 1].tolist()
+        found += [data.slice(start, stop - start) for start, stop in pairwise(bounds)]
+    return found
 
 
 def arrays(table: pa.Table, name: str, kind: type, width: int = 0) -> list[np.ndarray]:
@@ -68,6 +74,7 @@ def written(table: pa.Table) -> pa.Buffer:
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
+    sink.write(bytes(-sink.tell() % 64))  # so that the next cell is aligned in memory, too
     return sink.getvalue()
 
 

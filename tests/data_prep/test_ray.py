@@ -40,8 +40,10 @@ from tests.data_prep.support import run_prepare, sample_rows, write_rows
 DEMO = Path(demo_module).parent / "topics.jsonl.gz"
 FILES = 6
 STORE = 80 * 2**20
-#: That a node is dead is found out within a second, not in half a minute.
+#: That a node is dead is found out within a second, not in half a minute; and small blocks, too,
+#: lie on the node that made them, and die with it.
 SHARP = {
+    "max_direct_call_object_size": 10_000,
     "health_check_initial_delay_ms": 0,
     "health_check_period_ms": 300,
     "health_check_timeout_ms": 1000,
@@ -58,12 +60,12 @@ OPTIONS: dict[str, Any] = {
 
 
 def planted_rows() -> list[dict[str, Any]]:
-    """Half of the demo's rows, with copies in which words are changed, added or shuffled."""
+    """A third of the demo's rows, with copies in which words are changed, added or shuffled."""
     with gzip.open(DEMO, "rt", encoding="utf-8") as file:
-        rows = [json.loads(line) for line in file][::2]
+        rows = [json.loads(line) for line in file][::3]
     rng = random.Random(7)
     planted = []
-    for row in rng.sample(rows, 400):
+    for row in rng.sample(rows, 300):
         words = row["definition"].split()
         way = rng.randrange(4)
         if way == 0:
@@ -127,8 +129,8 @@ def written(folder: Path) -> dict[str, bytes]:
 def prepared_here(demo_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     out = tmp_path_factory.mktemp("local") / "out"
     record = run_prepare(demo_folder, out=out, **OPTIONS).record
-    assert record["counts"]["dropped"]["exact_duplicate"] > 80
-    assert record["counts"]["dropped"]["near_duplicate"] > 250
+    assert record["counts"]["dropped"]["exact_duplicate"] > 50
+    assert record["counts"]["dropped"]["near_duplicate"] > 150
     return written(out)
 
 
@@ -155,7 +157,7 @@ def test_two_nodes_find_what_one_process_finds(ray, second_node, demo_folder, lo
         assert counts.shape == expected.shape
         assert (counts != expected).nnz == 0
         found = {}
-        for threshold, policy in [(0.9, "kept"), (0.5, "kept"), (0.5, "any"), (0.2, "kept")]:
+        for threshold, policy in [(0.9, "kept"), (0.5, "any"), (0.2, "kept")]:
             options = PrepareOptions(threshold=threshold, policy=policy)
             done: list[int] = []
             marks = engine.near_duplicates(corpus, kept, options, done.append)
@@ -163,9 +165,9 @@ def test_two_nodes_find_what_one_process_finds(ray, second_node, demo_folder, lo
             assert marks.tolist() == there.tolist()
             assert sum(done) == len(kept)
             found[threshold, policy] = int(marks.sum())
-        assert found[0.2, "kept"] > found[0.5, "kept"] > found[0.9, "kept"] > 200
-        clusters = engine.near_clusters(corpus, kept, 0.5)
-        assert clusters.tolist() == here.near_clusters(local_corpus, kept, 0.5).tolist()
+        assert found[0.2, "kept"] > found[0.5, "any"] > found[0.9, "kept"] > 100
+        clusters = engine.near_clusters(corpus, kept, 0.8)
+        assert clusters.tolist() == here.near_clusters(local_corpus, kept, 0.8).tolist()
         table = corpus.take(kept[::-50])
         assert table.equals(local_corpus.take(kept[::-50]))
 
