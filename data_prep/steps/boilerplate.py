@@ -14,7 +14,8 @@ from hfpipe.errors import UserError
 LONGEST = 300
 #: So many points make a text one that says nothing: one notice, or two buttons.
 ENOUGH = 2
-PIECE = re.compile(r"[^\n.!?|•·]+(?:\.(?=\w)[^\n.!?|•·]+)*+")
+# Not `)*+`: before Python 3.11.5 a possessive group that can backtrack within matches too much.
+PIECE = re.compile(r"[^\n.!?|•·]++(?:\.(?=\w)[^\n.!?|•·]++)*")
 SIGNS = " \t\r,;:-\u2013\u2014*_>\u00bb\u00ab\"'"
 # What a whole line or sentence may be, in lower case. The families of the lines that Raffel et al.
 # (2020, C4) take out: scripts, cookies and policies, placeholders; and a page's errors and buttons.
