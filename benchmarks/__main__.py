@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import pkgutil
 import platform
 import sys
 import time
@@ -19,6 +18,7 @@ from typing import Any
 
 import benchmarks
 from hfpipe.errors import UserError, nearest
+from hfpipe.folders import module_names
 from hfpipe.version import __version__
 
 
@@ -28,8 +28,7 @@ def names() -> list[str]:
     >>> "help_speed" in names()
     True
     """
-    found = [module.name for module in pkgutil.iter_modules(benchmarks.__path__)]
-    return sorted(name for name in found if not name.startswith("_"))
+    return module_names(benchmarks.__path__)
 
 
 def headline(name: str) -> str:

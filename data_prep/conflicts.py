@@ -9,7 +9,6 @@ import numpy as np
 from hfpipe.errors import UserError, nearest
 
 POLICIES = ("report", "drop", "majority")
-REASONS = {"conflicting_label": "another row gives its text another label"}
 
 
 @dataclass(frozen=True)

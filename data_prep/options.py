@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from data_prep import conflicts
 from data_prep.splitting import SPLITTERS
 from hfpipe.errors import UserError, nearest
 from hfpipe.recipe import Prepare
@@ -15,7 +16,6 @@ from hfpipe.rows.identity import ROW_ID
 POLICIES = ("kept", "any")
 FORMATS = ("parquet", "csv", "webdataset")
 TASKS = ("classification", "regression")
-CONFLICTS = ("report", "drop", "majority")
 ENGINES = ("local", "ray")
 #: Ways of splitting that look at groups. In the others a group column would be without effect.
 GROUPED = ("group", "stratified_group", "time", "given")
@@ -70,7 +70,7 @@ def check_options(options: PrepareOptions) -> None:
     check_inputs(options)
     _one_of("--task", options.task, TASKS)
     _one_of("--policy", options.policy, POLICIES)
-    _one_of("--conflicts", options.conflicts, CONFLICTS)
+    _one_of("--conflicts", options.conflicts, conflicts.POLICIES)
     _one_of("--format", options.format, FORMATS)
     _one_of("--split", options.split, tuple(SPLITTERS))
     _one_of("--engine", options.engine.partition("://")[0], ENGINES)

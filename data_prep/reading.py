@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -149,7 +148,7 @@ def read_corpus(
     check_columns(sources, columns[first:], counts[first:], plan, options)
     corpus = _corpus(gathered, plan, engine, sum(counts[:first]))
     corpus.inputs = [
-        {"file": os.path.basename(source.path), "sha256": source.sha256, "rows": rows}
+        {"file": source.short, "sha256": source.sha256, "rows": rows}
         for source, rows in zip(sources, counts[first:], strict=True)
     ]
     if earlier is not None:

@@ -22,13 +22,18 @@ def settled_plan(sources: Sequence[Source], plan: RowPlan) -> RowPlan:
     Raises:
         UserError: There are no rows.
     """
-    begins = [_first_chunk(source) for source in sources]
-    first = next((chunk for chunk in begins if chunk.table.num_rows), None)
-    if first is None and any(chunk.bad for chunk in begins):
+    bad = False
+    for source in sources:  # no further than the first with rows: a source may be far away
+        first = _first_chunk(source)
+        if first.table.num_rows:
+            return _settled(plan, first.table)
+        bad = bad or bool(first.bad)
+    if bad:
         return plan  # it will be said how many lines are malformed
-    if first is None:
-        raise no_rows(sources)
-    table = first.table
+    raise no_rows(sources)
+
+
+def _settled(plan: RowPlan, table: pa.Table) -> RowPlan:
     if plan.joiner is not None and has_column(table, plan.joiner.key):
         table, _ = plan.joiner.join(table)
     names: list[str] = []
@@ -45,6 +50,4 @@ def no_rows(sources: Sequence[Source]) -> UserError:
 
 
 def _first_chunk(source: Source) -> FileRows:
-    chunks = read_chunks(source, (), chunk_rows=100)
-    found = next(chunks, None)
-    return found if found is not None else FileRows(source.name, pa.table({}), [])
+    return next(read_chunks(source, (), chunk_rows=100))  # at least one comes

@@ -32,8 +32,6 @@ MANIFEST = "split_manifest.parquet"
 PORTION = 20_000
 FIRST_PORTION = 256
 PORTION_BYTES = 64 << 20
-#: Bytes of rows, as they lie on disk, after which a split gets a further Parquet file.
-FILE_BYTES = 1 << 30
 
 
 def split_rows_in_order(

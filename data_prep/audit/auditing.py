@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pkgutil
 from collections.abc import Callable
 from functools import cache
 from importlib import import_module
@@ -15,6 +14,7 @@ from data_prep.audit import checks
 from data_prep.audit.finding import VERDICTS, plain, skipped, worst
 from data_prep.audit.given import AuditInput
 from data_prep.splitting import SPLITS
+from hfpipe.folders import module_names
 from hfpipe.reports.words import listed
 
 
@@ -25,7 +25,7 @@ def all_checks() -> dict[str, ModuleType]:
     >>> list(all_checks())[:2]
     ['exact_duplicates', 'near_duplicates']
     """
-    names = [found.name for found in pkgutil.iter_modules(checks.__path__)]
+    names = module_names(checks.__path__)
     modules = {name: import_module(f"{checks.__name__}.{name}") for name in names}
     return dict(sorted(modules.items(), key=lambda item: (item[1].ORDER, item[0])))
 

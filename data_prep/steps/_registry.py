@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
-import pkgutil
 from dataclasses import is_dataclass
 from functools import cache
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from hfpipe.errors import UserError, nearest
-
-PACKAGE = "data_prep.steps"
+from hfpipe.folders import module_names, only_class
 
 
 def step_names() -> list[str]:
@@ -21,8 +17,7 @@ def step_names() -> list[str]:
     >>> "length" in step_names()
     True
     """
-    modules = pkgutil.iter_modules([str(Path(__file__).parent)])
-    return sorted(module.name for module in modules if not module.name.startswith("_"))
+    return module_names([str(Path(__file__).parent)])
 
 
 @cache
@@ -37,12 +32,4 @@ def step_class(name: str) -> type[Any]:
     """
     if name not in step_names():
         raise UserError(f"no cleaning step '{name}'{nearest(name, step_names())}")
-    module = import_module(f"{PACKAGE}.{name}")
-    (found,) = [
-        member
-        for _, member in inspect.getmembers(module, inspect.isclass)
-        if member.__module__ == module.__name__
-        and is_dataclass(member)
-        and not member.__name__.startswith("_")
-    ]
-    return found
+    return only_class(f"{__package__}.{name}", is_dataclass)

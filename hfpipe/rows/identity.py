@@ -10,8 +10,6 @@ from typing import Any
 
 import orjson
 
-from hfpipe.errors import UserError
-
 ROW_ID = "row_id"
 
 
@@ -91,21 +89,3 @@ def number_repeats(digests: Sequence[str]) -> list[str]:
         seen[digest] += 1
         ids.append(digest if seen[digest] == 1 else f"{digest}-{seen[digest]}")
     return ids
-
-
-def check_ids(ids: Sequence[str | None], column: str) -> list[str]:
-    """Ids that a column holds.
-
-    Raises:
-        UserError: One is missing or stands on two rows.
-    """
-    advice = "choose another --id-column, or none: ids are then made of the rows' content"
-    found: list[str] = []
-    for row_id in ids:
-        if row_id is None or not row_id.strip():
-            raise UserError(f"id column '{column}' is empty in row {len(found) + 1}: {advice}")
-        found.append(row_id)
-    repeated, times = max(Counter(found).items(), key=lambda item: item[1], default=("", 0))
-    if times > 1:
-        raise UserError(f"id column '{column}': '{repeated}' stands on {times} rows: {advice}")
-    return found

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import pkgutil
 from collections.abc import Callable
 from importlib import import_module
 
 from data_prep.splitting.request import Assignment, SplitRequest
+from hfpipe.folders import module_names
 
 Splitter = Callable[[SplitRequest], Assignment]
 
@@ -17,5 +17,4 @@ def ways() -> dict[str, Splitter]:
     >>> sorted(ways())
     ['given', 'group', 'random', 'stratified', 'stratified_group', 'time']
     """
-    names = [module.name for module in pkgutil.iter_modules(__path__)]
-    return {name: import_module(f"{__name__}.{name}").split for name in names}
+    return {name: import_module(f"{__name__}.{name}").split for name in module_names(__path__)}

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
-import pkgutil
 from functools import cache
-from importlib import import_module
 from pathlib import Path
 
 from hfpipe.errors import UserError, nearest
+from hfpipe.folders import module_names, only_class
 from hfpipe.inputs.kinds._base import Kind
-
-PACKAGE = "hfpipe.inputs.kinds"
 
 
 def kind_names() -> list[str]:
@@ -20,8 +16,7 @@ def kind_names() -> list[str]:
     >>> kind_names()
     ['categorical', 'image', 'numeric', 'text', 'vector', 'vector_sequence']
     """
-    modules = pkgutil.iter_modules([str(Path(__file__).parent)])
-    return sorted(module.name for module in modules if not module.name.startswith("_"))
+    return module_names([str(Path(__file__).parent)])
 
 
 @cache
@@ -36,10 +31,4 @@ def kind_class(name: str) -> type[Kind]:
     """
     if name not in kind_names():
         raise UserError(f"no input kind '{name}'{nearest(name, kind_names())}")
-    module = import_module(f"{PACKAGE}.{name}")
-    (found,) = [
-        member
-        for _, member in inspect.getmembers(module, inspect.isclass)
-        if issubclass(member, Kind) and member.__module__ == module.__name__
-    ]
-    return found
+    return only_class(f"{__package__}.{name}", lambda found: issubclass(found, Kind))
