@@ -7,17 +7,37 @@ A recipe holds a whole story in five blocks (``prepare``, ``data``, ``model``, `
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, fields, is_dataclass
 from importlib import resources
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Union, cast, get_args, get_origin, get_type_hints
 
+from hfpipe.blocks import Data, Evaluation, Input, Loss, Model, Prepare, Recipe, Suite, Tower
 from hfpipe.errors import UserError, nearest
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+
+__all__ = [
+    "Data",
+    "Evaluation",
+    "Input",
+    "Loss",
+    "Model",
+    "Prepare",
+    "Recipe",
+    "Suite",
+    "Tower",
+    "as_yaml",
+    "commands",
+    "load_recipe",
+    "recipe_file",
+    "recipe_names",
+    "recipes_folder",
+    "validate_training",
+]
 
 # What TrainingArguments could be told, but hfpipe settles: a token must not get into a recipe,
 # which is recorded and pushed.
@@ -27,121 +47,6 @@ SET_ELSEWHERE = {
     "hub_model_id": "--target NAMESPACE/NAME",
     "hub_token": "the environment's HF_TOKEN",
 }
-
-
-@dataclass
-class Prepare:
-    """``prepare:``: raw rows to a dataset repo. The flags of ``hfpipe prepare`` win over it."""
-
-    text: list[str] = field(default_factory=list)
-    label: str | None = None
-    task: str = "classification"
-    map_labels: dict[str, str] = field(default_factory=dict)
-    id_column: str | None = None
-    join: str | None = None
-    join_on: str | None = None
-    where: list[str] = field(default_factory=list)
-    latest_by: str | None = None
-    latest_key: list[str] = field(default_factory=list)
-    drop_columns: list[str] = field(default_factory=list)
-    leakage_columns: list[str] = field(default_factory=list)
-    clean: bool = True
-    steps: list[Any] = field(default_factory=lambda: ["unicode", "control_characters"])
-    conflicts: str = "report"
-    threshold: float = 0.9
-    policy: str = "kept"
-    drop_labels: list[str] = field(default_factory=list)
-    min_count: int = 0
-    reduce_majority_to: float | None = None
-    cap: int | None = None
-    split: str = "stratified"
-    split_column: str | None = None
-    splits_file: str | None = None
-    group_by: str | None = None
-    time_column: str | None = None
-    gap: str | None = None
-    clusters: bool = True
-    folds: int = 0
-    sizes: list[float] = field(default_factory=lambda: [0.8, 0.1, 0.1])
-    seed: int = 42
-    encode: dict[str, Any] = field(default_factory=dict)
-    vectors: dict[str, Any] = field(default_factory=dict)
-    format: str = "parquet"
-    max_bad_rows: float = 0.001
-    audit: bool = True
-    audit_rows: int = 20_000
-
-
-@dataclass
-class Input:
-    """One named input of a model: its kind, and the columns it is made of.
-
-    Without ``columns``, a text uses those that ``hfpipe prepare`` recorded in the dataset repo.
-
-    Attributes:
-        kind: A module of ``hfpipe/inputs/kinds``.
-        columns: What it is made of.
-        max_length: Text: longer ones are cut to so many tokens.
-        optional: Text, vector, image: rows may lack it, and the model is told which do.
-        log1p: Numeric: true, or the columns, whose ``log(1 + x)`` is used.
-        max_categories: Categorical: a column with more categories is refused.
-        max_steps: Vector sequence: only the first so many vectors are used; none for all.
-        augment: Image: changes made at random while training, as ``horizontal_flip``.
-    """
-
-    kind: str = "text"
-    columns: list[str] = field(default_factory=list)
-    max_length: int = 512
-    optional: bool = False
-    log1p: Any = False
-    max_categories: int = 1000
-    max_steps: int | None = None
-    augment: list[str] = field(default_factory=list)
-
-
-@dataclass
-class Data:
-    """``data:``: which dataset repo, which columns go in, which one is to be predicted."""
-
-    dataset: str | None = None
-    inputs: dict[str, Input] = field(default_factory=lambda: {"text": Input()})
-    label: str | None = None
-
-
-@dataclass
-class Model:
-    """``model:``: the kind of model, and the pretrained base it starts from."""
-
-    kind: str = "sequence_classification"
-    base: str = ""
-    revision: str | None = None
-    dropout: float | None = None
-
-
-@dataclass
-class Evaluation:
-    """``evaluation:``: how the pushed model is scored.
-
-    In float32 unless ``bf16`` says otherwise, so that whoever loads the model finds the same
-    scores on any machine.
-    """
-
-    batch_size: int = 64
-    bf16: bool = False
-    baselines: bool = True
-
-
-@dataclass
-class Recipe:
-    """A whole recipe. ``training`` takes the names of ``transformers.TrainingArguments``."""
-
-    name: str = ""
-    description: str = ""
-    prepare: Prepare = field(default_factory=Prepare)
-    data: Data = field(default_factory=Data)
-    model: Model = field(default_factory=Model)
-    training: dict[str, Any] = field(default_factory=dict)
-    evaluation: Evaluation = field(default_factory=Evaluation)
 
 
 def recipes_folder() -> Path:
@@ -309,10 +214,11 @@ def _unknown_keys(values: dict, schema: type, prefix: str = "") -> Iterator[tupl
             yield f"{prefix}{key}", [f"{prefix}{option}" for option in hints]
         elif is_dataclass(hints[key]) and isinstance(value, dict):
             yield from _unknown_keys(value, cast(type, hints[key]), f"{prefix}{key}.")
-        elif hints[key] == dict[str, Input] and isinstance(value, dict):
+        elif get_origin(hints[key]) is dict and isinstance(value, dict):
+            of = get_args(hints[key])[1]
             for name, block in value.items():
-                if isinstance(block, dict):
-                    yield from _unknown_keys(block, Input, f"{prefix}{key}.{name}.")
+                if is_dataclass(of) and isinstance(block, dict):
+                    yield from _unknown_keys(block, cast(type, of), f"{prefix}{key}.{name}.")
 
 
 def _typed(plain: dict[str, Any], name: str) -> Recipe:
@@ -320,8 +226,8 @@ def _typed(plain: dict[str, Any], name: str) -> Recipe:
     from omegaconf.errors import OmegaConfBaseException
 
     schema = OmegaConf.structured(Recipe)
-    # An input that the recipe names takes the place of the default one.
-    if plain.get("data", {}).get("inputs"):
+    # Inputs that the recipe names, even none at all, take the place of the default one.
+    if plain.get("data", {}).get("inputs") is not None:
         schema.data.inputs = {}
     try:
         return cast(Recipe, OmegaConf.to_object(OmegaConf.merge(schema, plain)))

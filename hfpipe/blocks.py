@@ -1,0 +1,226 @@
+"""The blocks of a recipe, as types: every key that its YAML may have."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class Prepare:
+    """``prepare:``: raw rows to a dataset repo. The flags of ``hfpipe prepare`` win over it."""
+
+    text: list[str] = field(default_factory=list)
+    label: str | None = None
+    task: str = "classification"
+    map_labels: dict[str, str] = field(default_factory=dict)
+    id_column: str | None = None
+    join: str | None = None
+    join_on: str | None = None
+    where: list[str] = field(default_factory=list)
+    latest_by: str | None = None
+    latest_key: list[str] = field(default_factory=list)
+    explode: str | None = None
+    gather_by: list[str] = field(default_factory=list)
+    drop_columns: list[str] = field(default_factory=list)
+    leakage_columns: list[str] = field(default_factory=list)
+    clean: bool = True
+    steps: list[Any] = field(default_factory=lambda: ["unicode", "control_characters"])
+    conflicts: str = "report"
+    threshold: float = 0.9
+    policy: str = "kept"
+    drop_labels: list[str] = field(default_factory=list)
+    min_count: int = 0
+    reduce_majority_to: float | None = None
+    cap: int | None = None
+    split: str = "stratified"
+    split_column: str | None = None
+    splits_file: str | None = None
+    group_by: str | None = None
+    time_column: str | None = None
+    gap: str | None = None
+    clusters: bool = True
+    folds: int = 0
+    sizes: list[float] = field(default_factory=lambda: [0.8, 0.1, 0.1])
+    seed: int = 42
+    encode: dict[str, Any] = field(default_factory=dict)
+    vectors: dict[str, Any] = field(default_factory=dict)
+    format: str = "parquet"
+    max_bad_rows: float = 0.001
+    audit: bool = True
+    audit_rows: int = 20_000
+
+
+@dataclass
+class Input:
+    """One named input of a model: its kind, and the columns it is made of.
+
+    Without ``columns``, a text uses those that ``hfpipe prepare`` recorded in the dataset repo.
+
+    Attributes:
+        kind: A module of ``hfpipe/inputs/kinds``.
+        columns: What it is made of.
+        max_length: Text: longer ones are cut to so many tokens.
+        optional: Text, vector, image: rows may lack it, and the model is told which do.
+        log1p: Numeric: true, or the columns, whose ``log(1 + x)`` is used.
+        max_categories: Categorical: a column with more categories is refused.
+        max_steps: Vector sequence: only the first so many vectors are used; none for all.
+        augment: Image: changes made at random while training, as ``horizontal_flip``.
+    """
+
+    kind: str = "text"
+    columns: list[str] = field(default_factory=list)
+    max_length: int = 512
+    optional: bool = False
+    log1p: Any = False
+    max_categories: int = 1000
+    max_steps: int | None = None
+    augment: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Data:
+    """``data:``: which dataset repo, which columns go in, which one is to be predicted.
+
+    Attributes:
+        dataset: ``NAMESPACE/NAME[@REVISION]``.
+        inputs: Input name → block. Empty for a model of towers that bring their own inputs.
+        label: The column to predict; by default the one that the dataset was prepared with.
+        task: ``classification``, ``binary``, ``multi_label`` or ``regression``; by default what
+            the dataset was prepared for.
+        positive: Binary: the positive class; by default the one called 1, true, yes or positive,
+            else the rarer.
+        log1p: Regression: whether ``log(1 + y)`` is learned.
+    """
+
+    dataset: str | None = None
+    inputs: dict[str, Input] = field(default_factory=lambda: {"text": Input()})
+    label: str | None = None
+    task: str | None = None
+    positive: str | None = None
+    log1p: bool = False
+
+
+@dataclass
+class Tower:
+    """A tower of a ``late_fusion``: a model that was trained before.
+
+    Attributes:
+        model: Its repo, ``NAMESPACE/NAME[@REVISION]``: pushed by hfpipe, or any encoder.
+        inputs: What it reads; by default what it was trained with, else the input of its name.
+        pool: Encoders: ``mean``, ``max``, ``first`` or ``pooler`` over the steps.
+        lora: Adapters to train on it: names of ``peft.LoraConfig``.
+    """
+
+    model: str = ""
+    inputs: list[str] = field(default_factory=list)
+    pool: str = "mean"
+    lora: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Loss:
+    """``model.loss``: what is minimised, with weights computed from the train split.
+
+    Attributes:
+        name: ``cross_entropy``, ``bce``, ``focal``, ``mse`` or ``huber``; by default the first
+            one that the task has.
+        class_weights: Multi-class: ``balanced``, ``effective``, ``focal`` or ``sqrt``.
+        pos_weight: Binary and multi-label: the same names, or a number.
+        label_smoothing: From 0 to below 1.
+        focal_gamma: Of the focal loss.
+        huber_delta: Of the Huber loss.
+    """
+
+    name: str | None = None
+    class_weights: str | None = None
+    pos_weight: Any = None
+    label_smoothing: float = 0.0
+    focal_gamma: float | None = None
+    huber_delta: float | None = None
+
+
+@dataclass
+class Model:
+    """``model:``: the kind of model, what it starts from, and what is minimised.
+
+    Attributes:
+        kind: A key of ``hfpipe.models.families.FAMILIES``.
+        base: Pretrained encoder of a stock kind; of ``profile``, a pushed sequence model.
+        revision: Of ``base``.
+        dropout: Of all that is new; a stock base keeps its own rates unless given.
+        scratch: Stock kinds without ``base``: the config of a model with new weights.
+        config: Own kinds: names of the model's config, as ``sizes`` or ``hidden_size``.
+        towers: ``late_fusion``: its towers.
+        freeze: Parameter groups that do not learn, as ``towers.tweet``.
+        lora: Stock kinds: adapters to train, names of ``peft.LoraConfig``.
+        push: With adapters: ``merged``, or ``adapter`` for them alone.
+        loss: See ``Loss``.
+    """
+
+    kind: str = "sequence_classification"
+    base: str = ""
+    revision: str | None = None
+    dropout: float | None = None
+    scratch: dict[str, Any] = field(default_factory=dict)
+    config: dict[str, Any] = field(default_factory=dict)
+    towers: dict[str, Tower] = field(default_factory=dict)
+    freeze: list[str] = field(default_factory=list)
+    lora: dict[str, Any] = field(default_factory=dict)
+    push: str = "merged"
+    loss: Loss = field(default_factory=Loss)
+
+
+@dataclass
+class Evaluation:
+    """``evaluation:``: how the pushed model is scored.
+
+    In float32 unless ``bf16`` says otherwise, so that whoever loads the model finds the same
+    scores on any machine.
+
+    Attributes:
+        batch_size: Rows a batch.
+        bf16: See above.
+        baselines: Whether simple models are scored beside it.
+        slices: Columns: the metrics of each of their values, apart.
+        group_by: ``profile``: the column that says whose row it is.
+    """
+
+    batch_size: int = 64
+    bf16: bool = False
+    baselines: bool = True
+    slices: list[str] = field(default_factory=list)
+    group_by: str | None = None
+
+
+@dataclass
+class Suite:
+    """``suite:``: many runs as one; see ``hfpipe.suites``.
+
+    Attributes:
+        recipes: Those to run.
+        vary: Recipe key → values; every combination is a run of every recipe.
+        folds: Of the out-of-fold predictions that are stacked; 0 for no stacking.
+        repeats: How often the folds are drawn.
+        mirror: An fsspec URL (``s3://bucket/folder``) that gets a copy of all artifacts.
+    """
+
+    recipes: list[str] = field(default_factory=list)
+    vary: dict[str, list[Any]] = field(default_factory=dict)
+    folds: int = 5
+    repeats: int = 3
+    mirror: str | None = None
+
+
+@dataclass
+class Recipe:
+    """A whole recipe. ``training`` takes the names of ``transformers.TrainingArguments``."""
+
+    name: str = ""
+    description: str = ""
+    prepare: Prepare = field(default_factory=Prepare)
+    data: Data = field(default_factory=Data)
+    model: Model = field(default_factory=Model)
+    training: dict[str, Any] = field(default_factory=dict)
+    evaluation: Evaluation = field(default_factory=Evaluation)
+    suite: Suite = field(default_factory=Suite)
