@@ -7,13 +7,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from hfpipe.errors import UserError
 from hfpipe.evaluation.record import plain
 from hfpipe.files import written_whole
 from hfpipe.metrics.classification import TOP_KS
-from hfpipe.metrics.scores import as_scores, ranked_classes
+from hfpipe.metrics.scores import Floats, as_scores, ranked_classes
+from hfpipe.metrics.tasks import Binary, Classification, MultiLabel, Regression, Task
 
 DIGITS = 6
 
@@ -67,6 +69,121 @@ def prediction_rows(
             "scores": [round(float(score), DIGITS) for score in scores[ranks]],
             **{f"top_{k}_correct": _correct(true, ranked, k) for k in TOP_KS},
         }
+
+
+def task_rows(
+    task: Task,
+    row_ids: Sequence[str],
+    inputs: Sequence[Mapping[str, Any]],
+    truth: npt.ArrayLike,
+    scores: npt.ArrayLike,
+    threshold: float | None = None,
+) -> Iterator[dict[str, Any]]:
+    """One row of ``predictions.jsonl`` at a time, whatever the task.
+
+    Every row has ``row_id, inputs, truth, prediction``; truth is None without a label. Beside them:
+
+    - classification: as :func:`prediction_rows`.
+    - binary: ``labels`` and ``scores`` ranked, ``score`` of the positive class; the prediction is
+      what the threshold says.
+    - multi-label: truth and prediction are lists of labels; ``labels`` and ``scores`` ranked,
+      ``correct`` where the two lists are the same.
+    - regression: truth and prediction in the unit of the column; ``error`` is prediction - truth,
+      of the logarithms where they are learned, and then ``truth_log, prediction_log`` too.
+
+    Args:
+        task: What is predicted.
+        row_ids: The rows' stable ids.
+        inputs: What the model was shown of each row: column to value.
+        truth: (rows,) or (rows, classes), as ``LabelSpec.encode`` gives it.
+        scores: As :meth:`hfpipe.metrics.tasks.Task.scores` gives them.
+        threshold: A class is predicted from here on; None for 0.5.
+
+    >>> from hfpipe.metrics.tasks import Binary
+    >>> (row,) = task_rows(Binary(["no", "yes"]), ["r1"], [{}], [1], [0.3], threshold=0.2)
+    >>> row["prediction"], row["labels"], row["score"], row["top_1_correct"]
+    ('yes', ['no', 'yes'], 0.3, True)
+    """
+    answers, found = np.asarray(truth), np.asarray(scores, dtype=np.float64)
+    if not len(row_ids) == len(inputs) == len(answers) == len(found):
+        raise ValueError(
+            f"{len(row_ids)} row ids, {len(inputs)} inputs, {len(answers)} truths and "
+            f"{len(found)} rows of scores must be as many"
+        )
+    if isinstance(task, Classification):
+        known = task.labelled(answers)
+        names = [task.labels[int(a)] if k else None for a, k in zip(answers, known, strict=True)]
+        yield from prediction_rows(row_ids, inputs, names, found, task.labels)
+        return
+    rest = _REST[type(task)](task, answers, found, threshold)
+    for row_id, shown, told in zip(row_ids, inputs, rest, strict=True):
+        yield {"row_id": row_id, "inputs": plain(shown), **told}
+
+
+def _binary_rest(task: Binary, truth: Any, scores: Floats, threshold: Any) -> Iterator[_Told]:
+    sides = np.array(task.sides, dtype=object)
+    chosen, labelled = task.choices(scores, threshold), task.labelled(truth)
+    for answer, score, choice, known in zip(truth, scores, chosen, labelled, strict=True):
+        ranks = [1, 0] if score >= 0.5 else [0, 1]
+        both = (1 - score, score)
+        yield {
+            "truth": sides[int(answer)] if known else None,
+            "prediction": sides[choice],
+            "labels": [sides[rank] for rank in ranks],
+            "scores": [_rounded(both[rank]) for rank in ranks],
+            "score": _rounded(score),
+            "top_1_correct": bool(choice == answer) if known else None,
+            "top_2_correct": True if known else None,
+            "top_3_correct": None,
+        }
+
+
+def _multi_label_rest(
+    task: MultiLabel, truth: Any, scores: Floats, threshold: Any
+) -> Iterator[_Told]:
+    chosen, labelled = task.choices(scores, threshold), task.labelled(truth)
+    order = ranked_classes(scores)
+    for at, ranks in enumerate(order):
+        yield {
+            "truth": _named(task, truth[at]) if labelled[at] else None,
+            "prediction": _named(task, chosen[at]),
+            "labels": [task.labels[rank] for rank in ranks],
+            "scores": [_rounded(score) for score in scores[at, ranks]],
+            "correct": bool((chosen[at] == truth[at]).all()) if labelled[at] else None,
+            **{f"top_{k}_correct": None for k in TOP_KS},
+        }
+
+
+def _regression_rest(
+    task: Regression, truth: Any, scores: Floats, threshold: Any
+) -> Iterator[_Told]:
+    labelled, raw = task.labelled(truth), (task.raw(truth), task.raw(scores))
+    for at, known in enumerate(labelled):
+        told: _Told = {
+            "truth": _rounded(raw[0][at]) if known else None,
+            "prediction": _rounded(raw[1][at]),
+            "error": _rounded(scores[at] - truth[at]) if known else None,
+        }
+        if task.log1p:
+            told["truth_log"] = _rounded(truth[at]) if known else None
+            told["prediction_log"] = _rounded(scores[at])
+        yield told
+
+
+_Told = dict[str, Any]
+_REST: Mapping[type[Task], Any] = {
+    Binary: _binary_rest,
+    MultiLabel: _multi_label_rest,
+    Regression: _regression_rest,
+}
+
+
+def _named(task: Task, marks: Any) -> list[str]:
+    return [task.labels[at] for at in np.flatnonzero(marks)]
+
+
+def _rounded(value: Any) -> float:
+    return round(float(value), DIGITS)
 
 
 def write_jsonl(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> int:

@@ -13,11 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from hfpipe.errors import UserError, nearest
+from hfpipe.evaluation.slicing import sliced
 from hfpipe.files import write_text
-from hfpipe.metrics.classification import classification_metrics, per_class
-
-Metrics = dict[str, float | None]
-CLASSIFICATION = "text-classification"
+from hfpipe.metrics.tasks import Classification, Metrics, Task
 
 
 @dataclass(frozen=True)
@@ -38,9 +36,9 @@ class EvaluationRecord:
         intervals: Name to [low, high].
         threshold: Decision threshold, where the task has one.
         temperature: Divides the logits, where the model was calibrated.
-        slices: Column to value to metrics.
+        slices: Column to value to metrics, with ``n``, the rows that have it.
         per_class: Label to precision, recall, f1, support, in label order.
-        baselines: ``majority`` and ``tfidf_logistic_regression`` to their metrics.
+        baselines: ``majority``, ``ridge`` and others to their metrics.
     """
 
     model: str
@@ -68,53 +66,92 @@ class EvaluationRecord:
         return write_text(path, text + "\n")
 
 
-def classification_record(
+def evaluation_record(
+    task: Task,
     truth: npt.ArrayLike,
-    probabilities: npt.ArrayLike,
-    labels: Sequence[str],
+    scores: npt.ArrayLike,
     *,
     model: str,
     model_revision: str | None = None,
     dataset: str | None = None,
     dataset_revision: str | None = None,
     split: str | None = None,
+    threshold: float | None = None,
+    temperature: float | None = None,
     baselines: Mapping[str, Metrics] | None = None,
+    slices: Mapping[str, Sequence[Any]] | None = None,
+    extras: Mapping[str, npt.NDArray[Any]] | None = None,
+    hub_task: str | None = None,
 ) -> EvaluationRecord:
-    """Score a classifier and put the result into a record.
+    """Score a model and put the result into a record. Rows without a label do not count.
 
     Args:
-        truth: Class index of every row, -1 where a row has no label: it is left out.
-        probabilities: Rows and classes, in the order of ``labels``.
-        labels: The model's labels.
+        task: What is predicted.
+        truth: (rows,) or (rows, classes), as ``LabelSpec.encode`` gives it.
+        scores: Of the same rows, as :meth:`hfpipe.metrics.tasks.Task.scores` gives them.
         model: Repo id of the model.
         model_revision: Its commit.
         dataset: Repo id of the dataset, or the path of a local file.
         dataset_revision: Its commit.
         split: The split's name.
-        baselines: From :func:`hfpipe.evaluation.baselines.baseline_metrics`.
+        threshold: Decision threshold, fitted on other rows; None for 0.5, where there is one.
+        temperature: What the logits were divided by.
+        baselines: From :func:`hfpipe.evaluation.baselines.task_baselines`.
+        slices: Column to one value a row: the metrics of the rows of each value are told.
+        extras: Name to (rows,) or (rows, k) numbers of the model, such as gate weights: their
+            means are told of all rows, in the slice ``all``, and of every slice.
+        hub_task: The Hub's name of the task; by default as the task says.
 
-    >>> record = classification_record(
-    ...     [0, 1, -1], [[0.9, 0.1], [0.4, 0.6], [1, 0]], ["a", "b"], model="ada/topics"
+    >>> from hfpipe.metrics.tasks import task_of
+    >>> record = evaluation_record(
+    ...     task_of("binary", ["no", "yes"]),
+    ...     [0, 1, float("nan")],
+    ...     [0.4, 0.6, 0.9],
+    ...     model="ada/spam",
+    ...     slices={"lang": ["en", "de", "de"]},
     ... )
-    >>> record.n, record.metrics["accuracy"], record.per_class["b"]["support"]
-    (2, 1.0, 1)
+    >>> record.n, record.metrics["accuracy"], record.threshold, record.slices["lang"]["de"]["n"]
+    (2, 1.0, 0.5, 1)
+
+    Raises:
+        ValueError: A slice, an extra or the truth has another number of rows than the scores.
     """
-    truth = np.asarray(truth, dtype=np.int64)
-    matrix = np.asarray(probabilities, dtype=np.float64).reshape(-1, len(labels))
-    labelled = truth >= 0
-    truth, matrix = truth[labelled], matrix[labelled]
+    answers, found = np.asarray(truth), np.asarray(scores, dtype=np.float64)
+    lengths = {"truth": len(answers), **{name: len(each) for name, each in (slices or {}).items()}}
+    lengths |= {name: len(each) for name, each in (extras or {}).items()}
+    for name, rows in lengths.items():
+        if rows != len(found):
+            raise ValueError(f"{name} has {rows} rows, and there are scores of {len(found)}")
+    labelled = task.labelled(answers)
+    answers, found = answers[labelled], found[labelled]
+    columns = {
+        name: [value for value, kept in zip(values, labelled, strict=True) if kept]
+        for name, values in (slices or {}).items()
+    }
+    numbers = {name: np.asarray(each)[labelled] for name, each in (extras or {}).items()}
     return EvaluationRecord(
         model=model,
         model_revision=model_revision,
         dataset=dataset,
         dataset_revision=dataset_revision,
         split=split,
-        task=CLASSIFICATION,
-        n=len(truth),
-        metrics=classification_metrics(truth, matrix),
-        per_class=per_class(truth, matrix, labels),
+        task=hub_task or task.hub_task,
+        n=len(answers),
+        metrics=task.metrics(answers, found, threshold),
+        threshold=task.used_threshold(threshold),
+        temperature=temperature,
+        slices=sliced(task, answers, found, columns, numbers, threshold),
+        per_class=task.per_class(answers, found, threshold),
         baselines={name: dict(values) for name, values in (baselines or {}).items()},
     )
+
+
+def classification_record(
+    truth: npt.ArrayLike, probabilities: npt.ArrayLike, labels: Sequence[str], **about: Any
+) -> EvaluationRecord:
+    """:func:`evaluation_record` of a classification."""
+    matrix = np.asarray(probabilities, dtype=np.float64).reshape(-1, len(labels))
+    return evaluation_record(Classification(list(labels)), truth, matrix, **about)
 
 
 def read_record(path: str | Path) -> EvaluationRecord:
