@@ -1,4 +1,17 @@
-"""From scores of many sequences to one score an author: four ways, from the same scores."""
+"""From scores of many sequences to one score an author: four ways, from the same scores.
+
+The ways, for probabilities ``p`` of an author's sequences and a threshold from which a sequence
+votes; all give a score from 0 to 1:
+
+    mean        the mean of p
+    median      the median of p (the mean of the middle two)
+    mean_vote   the share of the sequences that vote
+    total_vote  v votes in all give v / (v + 1): 0 without a vote, 0.5 with one, and rising; what an
+                author wrote besides does not water it down
+
+An author counts as positive from 0.5 on where sequences vote, and else from the threshold on. This
+is the one definition; ``hfpipe.models.profile`` computes the same in torch.
+"""
 
 from __future__ import annotations
 
@@ -31,20 +44,25 @@ def _median(scores: Floats, groups: Ints, counts: Ints, threshold: float) -> Flo
     return middle
 
 
-def _total_vote(scores: Floats, groups: Ints, counts: Ints, threshold: float) -> Floats:
+def _votes(scores: Floats, groups: Ints, counts: Ints, threshold: float) -> Floats:
     return _sums(groups, (scores >= threshold).astype(np.float64), len(counts))
 
 
 def _mean_vote(scores: Floats, groups: Ints, counts: Ints, threshold: float) -> Floats:
-    return _total_vote(scores, groups, counts, threshold) / counts
+    return _votes(scores, groups, counts, threshold) / counts
+
+
+def _total_vote(scores: Floats, groups: Ints, counts: Ints, threshold: float) -> Floats:
+    votes = _votes(scores, groups, counts, threshold)
+    return votes / (votes + 1)
 
 
 AGGREGATIONS: Mapping[str, Aggregation] = MappingProxyType(
     {"mean": _mean, "median": _median, "mean_vote": _mean_vote, "total_vote": _total_vote}
 )
-"""``mean`` and ``median`` of the scores; share and number of sequences that vote 1."""
+"""The four ways, by name; see the module."""
 
-DECISIONS: Mapping[str, float] = MappingProxyType({"mean_vote": 0.5, "total_vote": 1.0})
+DECISIONS: Mapping[str, float] = MappingProxyType({"mean_vote": 0.5, "total_vote": 0.5})
 """Where a group is predicted 1 unless said otherwise: half the votes, or one; else the vote's."""
 
 NO_PROBABILITY = {("total_vote", "log_loss"), ("total_vote", "brier")}
@@ -65,7 +83,7 @@ def aggregate_scores(
 
     >>> authors, found = aggregate_scores([0.9, 0.4, 0.2, 0.7], ["ada", "bob", "ada", "ada"])
     >>> authors.tolist(), found["median"].tolist(), found["total_vote"].tolist()
-    (['ada', 'bob'], [0.7, 0.4], [2.0, 0.0])
+    (['ada', 'bob'], [0.7, 0.4], [0.6666666666666666, 0.0])
 
     Raises:
         UserError: Another number of groups than of scores.
@@ -98,8 +116,8 @@ def compare_aggregations(
             validation split; those left out are :data:`DECISIONS` or ``threshold``.
 
     Returns:
-        Aggregation to metrics and ``threshold``; a number of votes is no probability, so that
-        ``total_vote`` has neither log loss nor Brier score.
+        Aggregation to metrics and ``threshold``; a count of votes, however scaled, is no
+        probability, so that ``total_vote`` has neither log loss nor Brier score.
 
     Raises:
         UserError: A group with both truths; see :func:`aggregate_scores`.

@@ -1,13 +1,7 @@
 """``profile``: one decision about an author from the decisions about many sequences.
 
-Four ways to aggregate the probabilities ``p`` of an author's sequences into a score from 0 to 1,
-which is at least 0.5 where the author counts as positive:
-
-    mean        the mean of p
-    median      the median of p (the mean of the middle two)
-    mean_vote   a sequence votes when p >= threshold; the share of votes
-    total_vote  v votes in all give v / (v + 1): 0 without a vote, 0.5 with one, and rising; what an
-                author wrote besides does not water it down
+The four ways to aggregate, ``mean``, ``median``, ``mean_vote`` and ``total_vote``, are defined in
+``hfpipe.metrics.aggregation``; here they are on tensors, with gradients where there are some.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ def test_every_aggregation_equals_a_loop_over_the_groups(rows, threshold):
             "mean": statistics.fmean(own),
             "median": statistics.median(own),
             "mean_vote": sum(votes) / len(votes),
-            "total_vote": sum(votes),
+            "total_vote": sum(votes) / (sum(votes) + 1),
         }
         ours = {how: values[index] for how, values in found.items()}
         assert ours == pytest.approx(expected, rel=1e-12)
@@ -49,9 +49,10 @@ def test_the_comparison_is_of_groups_each_at_its_own_decision():
         "mean_vote": 0.5,
         "total_vote": 1.0,
     }
-    assert found["total_vote"]["threshold"] == 1.0
+    assert found["total_vote"]["threshold"] == 0.5
     assert found["total_vote"]["roc_auc"] == 1.0
-    assert found["total_vote"]["log_loss"] is None
+    assert (found["total_vote"]["log_loss"], found["total_vote"]["brier"]) == (None, None)
+    assert found["mean_vote"]["brier"] is not None
     tuned = compare_aggregations(truth, scores, groups, decisions={"mean": 0.35})
     expected = binary_metrics([1, 0, 1], [0.4, 0.25, 0.8], 0.35)
     assert tuned["mean"] == pytest.approx(expected | {"threshold": 0.35})

@@ -1,4 +1,4 @@
-"""The four aggregations, against a loop over authors."""
+"""The four aggregations, against a loop over authors and against those of the metrics."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hfpipe.errors import UserError
+from hfpipe.metrics import aggregation as metrics
 from hfpipe.models.profile import AGGREGATIONS, ProfileModel, aggregate, aggregate_all
 from tests.models.support import CASES, batch_of
 
@@ -38,8 +39,12 @@ def test_aggregations_are_those_of_a_loop(authors, threshold):
     found = aggregate_all(flat, counts, threshold)
     expected = slowly(authors, threshold)
     assert list(found) == list(AGGREGATIONS) == list(expected)
+    owners = torch.repeat_interleave(torch.arange(len(counts)), counts)
+    names, measured = metrics.aggregate_scores(flat.numpy(), owners.numpy(), threshold)
+    assert (names.tolist(), list(measured)) == (list(range(len(counts))), list(found))
     for method in AGGREGATIONS:
         assert found[method].tolist() == pytest.approx(expected[method], abs=1e-12)
+        assert found[method].tolist() == pytest.approx(measured[method].tolist(), abs=1e-12)
         assert torch.equal(aggregate(flat, counts, method, threshold), found[method])
 
 
