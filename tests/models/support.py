@@ -66,6 +66,7 @@ def fusion_towers(lora: bool) -> dict[str, dict[str, Any]]:
     }
 
 
+GATED = {"inputs": {**VECTORS, **METADATA}, "tower_size": 8, "gate_size": 4, "sizes": [8, 8]}
 FUSED = {**WORDS, **PICTURE, **METADATA, **MESSAGES}
 
 
@@ -146,11 +147,9 @@ CASES = {
         {"inputs": VECTORS, "sizes": [16, 8], "strategy": "max_pool"},
     ),
     "metadata_mlp": Case(ConcatMLPModel, ConcatMLPConfig, {"inputs": METADATA, "sizes": [16, 8]}),
-    "gated_fusion": Case(
-        GatedFusionModel,
-        GatedFusionConfig,
-        {"inputs": {**VECTORS, **METADATA}, "tower_size": 8, "gate_size": 4, "sizes": [8, 8]},
-    ),
+    "gated_fusion": Case(GatedFusionModel, GatedFusionConfig, GATED),
+    "gated_concat": Case(GatedFusionModel, GatedFusionConfig, {**GATED, "strategy": "concat"}),
+    "gated_max_pool": Case(GatedFusionModel, GatedFusionConfig, {**GATED, "strategy": "max_pool"}),
     "late_fusion": Case(
         LateFusionModel,
         LateFusionConfig,
@@ -168,4 +167,5 @@ CASES = {
         },
     ),
 }
+GATES = ("gated_fusion", "gated_concat", "gated_max_pool")
 FULL_WIDTH_TASKS = ("sequence", "concat_mlp", "gated_fusion", "late_fusion")

@@ -7,7 +7,7 @@ import torch
 from transformers import set_seed
 
 from hfpipe.errors import UserError
-from tests.models.support import CASES, FULL_WIDTH_TASKS, batch_of, longer, rows_at
+from tests.models.support import CASES, FULL_WIDTH_TASKS, GATES, batch_of, longer, rows_at
 
 every_wrapper = pytest.mark.parametrize("name", CASES)
 every_task = pytest.mark.parametrize("name", FULL_WIDTH_TASKS)
@@ -101,7 +101,7 @@ def test_runs_in_bfloat16_near_to_float32(name):
 
 
 # Late fusion has all that the others have; a profile's shapes depend on its counts' values.
-@pytest.mark.parametrize("name", ["concat_mlp", "gated_fusion", "late_fusion"])
+@pytest.mark.parametrize("name", ["concat_mlp", *GATES, "late_fusion"])
 def test_compiles_without_a_graph_break(name):
     model = CASES[name].make()
     batch = batch_of(model.config, 4)

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from hfpipe.errors import UserError
-from tests.models.support import CASES, batch_of
+from tests.models.support import CASES, GATES, batch_of
 
-OPTIONAL = ["concat_mlp", "gated_fusion", "late_fusion", "weighted_lora_fusion", "pooled_mlp"]
+OPTIONAL = ["concat_mlp", *GATES, "late_fusion", "weighted_lora_fusion", "pooled_mlp"]
 
 
 def optional_inputs(config) -> list[str]:
@@ -79,8 +79,9 @@ def test_late_fusion_refuses_a_row_that_no_tower_sees():
         model(batch)
 
 
-def test_gate_weights_sum_to_one_over_the_present_vectors():
-    model = CASES["gated_fusion"].make()
+@pytest.mark.parametrize("name", GATES)
+def test_gate_weights_sum_to_one_over_the_present_vectors(name):
+    model = CASES[name].make()
     batch = batch_of(model.config, 4)
     batch = without(batch, "video", torch.tensor([False, True, False, True]))
     batch = without(batch, "audio", torch.tensor([False, False, True, True]))
@@ -91,6 +92,32 @@ def test_gate_weights_sum_to_one_over_the_present_vectors():
     assert weights[3].tolist() == [0.0, 0.0]
     assert weights[0].sum().item() == pytest.approx(1, abs=1e-6)
     assert 0 < weights[0, 0] < 1
+
+
+@pytest.mark.parametrize("name", GATES)
+def test_the_head_sees_the_weighed_vectors_that_are_present(name):
+    model = CASES[name].make(metadata_in_head=False)
+    batch = without(batch_of(model.config, 3), "video", torch.tensor([False, True, True]))
+    batch = without(batch, "audio", torch.tensor([False, False, True]))
+    features, extras = model.encode(batch)
+    audio, video = (
+        model.towers[each](batch[each]["values"]) * extras["gate_weights"][:, at, None]
+        for at, each in enumerate(("audio", "video"))
+    )
+    both = {
+        "concat": torch.cat([audio, video], dim=1),
+        "sum_pool": audio + video,
+        "max_pool": torch.maximum(audio, video),
+    }[model.config.strategy]
+    alone = torch.cat([audio, 0 * audio], dim=1)[:, : both.shape[1]]
+    expected = torch.stack([both[0], alone[1], torch.zeros_like(both[2])])
+    torch.testing.assert_close(features, expected)
+    assert (alone[1, :8] < 0).any()  # so that a maximum with an absent tower's zeros would show
+
+
+def test_an_unknown_strategy_is_refused_with_the_nearest():
+    with pytest.raises(UserError, match="no strategy is called 'max'.* 'max_pool'"):
+        CASES["gated_fusion"].make(strategy="max")
 
 
 def test_the_gate_looks_at_the_metadata_and_at_what_is_present():

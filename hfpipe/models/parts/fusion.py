@@ -86,6 +86,34 @@ def fuse(vectors: list[Tensor], present: Tensor, strategy: str) -> Tensor:
     return torch.cat([*clean, mask], dim=1)
 
 
+def fuse_weighted(stacked: Tensor, weights: Tensor, present: Tensor, strategy: str) -> Tensor:
+    """The vectors of a row by their weights, made one.
+
+    Args:
+        stacked: ``(batch, towers, size)``.
+        weights: ``(batch, towers)``, 0 for an absent tower.
+        present: ``(batch, towers)`` bool.
+        strategy: ``concat`` puts the weighted vectors side by side, ``sum_pool`` adds them up,
+            ``max_pool`` takes the highest of each dimension over the towers that are present.
+
+    Returns:
+        ``(batch, towers x size)`` for ``concat``, else ``(batch, size)``; zeros where no tower is
+        present.
+
+    >>> stacked, weights = torch.tensor([[[4.0, -8.0], [8.0, 0.0]]]), torch.tensor([[0.75, 0.25]])
+    >>> both = torch.tensor([[True, True]])
+    >>> for strategy in STRATEGIES:
+    ...     print(strategy, fuse_weighted(stacked, weights, both, strategy).tolist())
+    concat [[3.0, -6.0, 2.0, 0.0]]
+    sum_pool [[5.0, -6.0]]
+    max_pool [[3.0, 0.0]]
+    """
+    weighted = stacked * weights[..., None].to(stacked.dtype)
+    if strategy in POOLED:
+        return POOLED[strategy](weighted, present)
+    return weighted.flatten(1)
+
+
 class Concat(nn.Module):
     """The vectors side by side; an absent one is replaced by a learned vector of its tower.
 
