@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from data_prep.finding import is_list
 from data_prep.splitting import SPLITS
+from data_prep.table import units_line
 from data_prep.webdataset import REST, TEXT, is_image
 
 #: Rows of a WebDataset shard.
@@ -72,9 +73,15 @@ def card_text(
         title=repo_id.rpartition("/")[2],
         prepare=record,
         file_format=file_format,
-        extra_sections=audit,
+        extra_sections=_units_section(record) + audit,
     )
     return text if file_format == "parquet" else _with_types(text, file_format, schema, images)
+
+
+def _units_section(record: dict[str, Any]) -> str:
+    """Of what other rows the rows were made."""
+    units = record["counts"].get("units")
+    return f"## Rows of another unit\n\n{units_line(units)}.\n\n" if units else ""
 
 
 def _with_types(

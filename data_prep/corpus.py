@@ -51,6 +51,7 @@ class Corpus:
         bad_ids: Ids of all of them.
         id_column: The column that the ids come from; None where they are made of the content.
         inputs: File name, hash and number of rows of each input.
+        units: The account of other units that these rows were made of.
         rewritten: Rows that each cleaning step changed.
         pinned: Split of each row that an earlier version of the dataset has, or -1.
     """
@@ -71,6 +72,7 @@ class Corpus:
     bad_ids: list[str] = field(default_factory=list)
     id_column: str | None = None
     inputs: list[dict[str, Any]] = field(default_factory=list)
+    units: list[dict[str, Any]] = field(default_factory=list)
     rewritten: Counter[str] = field(default_factory=Counter)
     pinned: np.ndarray | None = None
     derived: Spool | None = None

@@ -76,6 +76,7 @@ def check_options(options: PrepareOptions) -> None:
     _one_of("--engine", options.engine.partition("://")[0], ENGINES)
     _splits(options)
     _columns(options)
+    _units(options)
     _numbers(options)
     _places(options)
 
@@ -169,6 +170,49 @@ def _columns(options: PrepareOptions) -> None:
         raise UserError("--latest-by needs the columns that name one thing: --latest-key COL[,COL]")
     if options.latest_key and not options.latest_by:
         raise UserError("--latest-key goes with --latest-by COL, which says what is latest")
+
+
+def gather_columns(options: PrepareOptions) -> list[str]:
+    """The columns of ``--gather-by``, each once.
+
+    >>> gather_columns(PrepareOptions(gather_by=["author, thread", "author"]))
+    ['author', 'thread']
+    """
+    said = (part.strip() for name in options.gather_by for part in name.split(","))
+    return list(dict.fromkeys(name for name in said if name))
+
+
+def _units(options: PrepareOptions) -> None:
+    """What goes with rows of another unit than the input's."""
+    flag = "--explode" if options.explode else "--gather-by"
+    keys = gather_columns(options)
+    if not (options.explode or keys):
+        return
+    if options.engine != "local":
+        raise UserError(
+            f"{flag} is done on one machine: leave out --engine {options.engine}, or regroup the "
+            "rows first and prepare the result"
+        )
+    if options.incremental:
+        raise UserError(
+            f"--incremental does not go with {flag}, which needs all rows of a dataset at once: "
+            "prepare all rows anew"
+        )
+    used: dict[str, list[str | None]] = {
+        "--text": [*options.text],
+        "--label": [options.label],
+        "--group-by": [options.group_by],
+        "--encode": [options.encode.get("column")],
+        "--gather-by": [*keys],
+    }
+    for wants, names in used.items() if options.explode else ():
+        for name in filter(None, names):
+            if _is(name, str(options.explode), or_part=True):
+                field = name.partition(".")[2] or "FIELD"
+                raise UserError(
+                    f"{wants} {name}: --explode {options.explode} makes columns of its items' "
+                    f"fields: say {wants} {field}"
+                )
 
 
 def _numbers(options: PrepareOptions) -> None:

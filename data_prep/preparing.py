@@ -25,6 +25,8 @@ from data_prep.progress import Steps
 from data_prep.publishing import publish_repo, write_repo
 from data_prep.reading import Engine, read_corpus
 from data_prep.record import prepare_record
+from data_prep.regrouping import Regrouped, regroup
+from data_prep.rowwise import RowPlan
 from data_prep.table import print_account
 from data_prep.writing import settle, split_rows_in_order, staging, write_json, write_jsonl
 from hfpipe.errors import UserError
@@ -149,13 +151,17 @@ def _read_and_clean(work: _Work) -> dict[str, Any]:
     if work.earlier is not None:
         refused = work.earlier.record["options"]["leakage_columns"]
         plan = replace(plan, without=[*plan.without, *refused])
+    regrouped = _regrouped(work, plan)
     size = sum(source.size or 0 for source in work.sources)
     with steps.timed("read", size, in_bytes=True) as advance:
         work.corpus, plan = read_corpus(
             work.sources, options, plan, work.engine, work.earlier, advance
         )
     corpus = work.corpus
-    if options.map_labels and corpus.targets is None:
+    if regrouped is not None:
+        corpus.units, corpus.inputs, corpus.bad = regrouped.units, regrouped.inputs, regrouped.bad
+    renamed = bool(options.gather_by)  # to see on which label a group agrees
+    if options.map_labels and corpus.targets is None and not renamed:
         fixed = corpus.pinned >= 0 if corpus.pinned is not None else None
         corpus.labels, corpus.label_names = mapped_labels(
             corpus.labels, corpus.label_names, options.map_labels, fixed
@@ -176,6 +182,17 @@ def _read_and_clean(work: _Work) -> dict[str, Any]:
     with steps.timed("balance"):
         cleaning.balance(corpus, ledger, options)
     return conflicts
+
+
+def _regrouped(work: _Work, plan: RowPlan) -> Regrouped | None:
+    """Rows of another unit than the input's, where that was asked for, take the inputs' place."""
+    if not (work.options.explode or work.options.gather_by):
+        return None
+    size = sum(source.size or 0 for source in work.sources)
+    with work.steps.timed("regroup", size, in_bytes=True) as advance:
+        found = regroup(work.sources, work.options, plan, work.scratch, advance)
+    work.sources = [found.source]
+    return found
 
 
 def _checked_target(options: PrepareOptions, endpoint: Endpoint | None) -> str | None:

@@ -142,7 +142,7 @@ def read_corpus(
             _gather(gathered, chunk, plan)
         gathered.labels.end_file()
     first = len(old)
-    _limit_bad_rows(gathered, sum(counts[first:]), options.max_bad_rows)
+    limit_bad_rows(gathered.bad, gathered.bad_digests, sum(counts[first:]), options.max_bad_rows)
     if not any(len(reasons) for reasons in gathered.reasons):
         raise no_rows(sources)
     check_columns(sources, columns[first:], counts[first:], plan, options)
@@ -179,12 +179,24 @@ def _gather(into: _Gathered, chunk: Worked, plan: RowPlan) -> None:
     into.bad_digests += chunk.bad_digests
 
 
-def _limit_bad_rows(gathered: _Gathered, rows: int, limit: float) -> None:
-    bad = len(gathered.bad_digests)
+def limit_bad_rows(
+    shown: Sequence[BadRow], digests: Sequence[str], rows: int, limit: float
+) -> None:
+    """Refuse more lines that are no rows than the share that may be dropped.
+
+    Args:
+        shown: The first of them.
+        digests: A hash of each.
+        rows: All rows, those included.
+        limit: The share.
+
+    Raises:
+        UserError: There are more.
+    """
+    bad = len(digests)
     if bad and bad > limit * rows:
-        first = gathered.bad[0]
         raise UserError(
-            f"{first}; {bad} of {rows} rows are "
+            f"{shown[0]}; {bad} of {rows} rows are "
             f"malformed, more than --max-bad-rows {limit:g}: mend them, or allow a larger share"
         )
 

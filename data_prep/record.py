@@ -44,6 +44,7 @@ def prepare_record(
         "options": options.recorded(),
         "seed": options.seed,
         "counts": {
+            **({"units": corpus.units} if corpus.units else {}),
             "in": ledger.rows_in,
             "kept": len(division.kept),
             "dropped": ledger.dropped(),

@@ -32,9 +32,13 @@ def print_account(
     counts = record["counts"]
     for row in bad[:SHOWN_LINES]:
         console.print(f"dropped {row.file}: line {row.line}: {row.reason}", markup=False)
-    more = counts["dropped"].get("malformed", 0) - SHOWN_LINES
+    units = counts.get("units") or []
+    first = units[0] if units else counts  # lines that are no rows are of the input's unit
+    more = first["dropped"].get("malformed", 0) - SHOWN_LINES
     if more > 0:
         console.print(f"dropped {more:,} more malformed rows")
+    if units:
+        console.print(units_line(units), markup=False)
     console.print(rows_table(counts, words))
     if counts["per_class"]:
         console.print(classes_table(counts["per_class"]))
@@ -102,6 +106,20 @@ def _print_conflicts(console: Console, conflicts: dict[str, Any]) -> None:
     for example in conflicts["examples"][:SHOWN_CONFLICTS]:
         labels = ", ".join(f"{label} ({count})" for label, count in example["labels"].items())
         console.print(f"  {labels}: {example['text'][:100]!r}", markup=False)
+
+
+def units_line(units: Sequence[Mapping[str, Any]]) -> str:
+    """How rows became rows of another unit, on one line.
+
+    >>> first = {"unit": "rows read", "in": 5, "dropped": {"empty_list": 1}, "kept": 4}
+    >>> units_line([first, {"unit": "items of m", "in": 1900, "dropped": {}, "kept": 1900}])
+    'regrouped: 5 rows read (dropped: 1 empty_list) → 1,900 items of m'
+    """
+    said = []
+    for unit in units:
+        lost = ", ".join(f"{count:,} {reason}" for reason, count in unit["dropped"].items())
+        said.append(f"{unit['in']:,} {unit['unit']}" + (f" (dropped: {lost})" if lost else ""))
+    return f"regrouped: {' → '.join(said)}"
 
 
 def _share(part: int, whole: int) -> str:

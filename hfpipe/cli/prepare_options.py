@@ -64,6 +64,22 @@ IdColumn = Annotated[
         "--id-column", metavar="COL", help="Column with row ids. Default: made of the content."
     ),
 ]
+Explode = Annotated[
+    str | None,
+    typer.Option(
+        "--explode",
+        metavar="COL",
+        help="A list of objects: one row an item, its fields become columns.",
+    ),
+]
+GatherBy = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--gather-by",
+        metavar="COL[,COL]",
+        help="Rows that agree in these columns become one, with lists where they differ.",
+    ),
+]
 MaxBadRows = Annotated[
     float | None,
     typer.Option("--max-bad-rows", help="Share of malformed rows to drop. Default: 0.001."),
