@@ -1,33 +1,44 @@
-"""What a model must beat to be worth anything: two baselines, fitted on the train split only.
+"""What a model must beat to be worth anything: simple models, fitted on the train split only.
 
-Both give probabilities over the *model's* labels in the model's order, so that every metric is
-computed in the same way for them and for the model. Train rows whose label the model does not
-have are left out; a label of the model without train rows gets probability 0.
+All give what the model gives (probabilities over the *model's* labels in the model's order, or
+numbers in the scale that is learned), so that every metric is computed in the same way for them
+and for the model. Train rows without a label that the model has are left out; a label of the model
+without train rows gets probability 0.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from datasets import Dataset
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
 from hfpipe.errors import UserError
+from hfpipe.evaluation.features import Design, words_vectorizer
+from hfpipe.evaluation.simple_models import (
+    PENALTY,
+    boosted_scores,
+    constant_scores,
+    linear_scores,
+)
+from hfpipe.inputs.kinds.image import ImageInput
+from hfpipe.inputs.kinds.text import TextInput
+from hfpipe.inputs.processor import Processor
 from hfpipe.metrics.classification import classification_metrics
 from hfpipe.metrics.scores import Floats
+from hfpipe.metrics.tasks import Binary, Classification, Metrics, Regression, Task
 
-MAX_FEATURES = 200_000
-"""The most frequent terms kept: 26 classes then need 42 MB, a thousand 1.6 GB."""
-
-# Chosen on 16,000 WordNet glosses in 26 classes for the highest top-1 we could get of it:
-# single-word terms too (min_df 1) and a weak penalty. SAGA gets there in a tenth of the time
-# that L-BFGS needs; more passes than 30 change the third decimal at most.
-PENALTY = {"C": 50.0, "solver": "saga", "max_iter": 30, "tol": 1e-3, "random_state": 0}
+_FOREIGN = (
+    "none of the {rows} train rows has one of the model's labels: this dataset is not what the "
+    "model was trained for"
+)
 
 
 def majority(train_labels: Sequence[str], labels: Sequence[str], rows: int) -> Floats:
@@ -47,10 +58,7 @@ def majority(train_labels: Sequence[str], labels: Sequence[str], rows: int) -> F
     counts = Counter(train_labels)
     known = np.array([counts[label] for label in labels], dtype=np.float64)
     if not known.sum():
-        raise UserError(
-            f"none of the {len(train_labels)} train rows has one of the model's labels: "
-            "this dataset is not what the model was trained for"
-        )
+        raise UserError(_FOREIGN.format(rows=len(train_labels)))
     return np.tile(known / known.sum(), (rows, 1))
 
 
@@ -84,9 +92,7 @@ def tfidf_logistic_regression(
     texts = [train_texts[position] or "" for position in kept]
     targets = np.array([train_labels[position] for position in kept], dtype=object)
     prior = majority(list(targets), labels, len(test_texts))
-    vectorizer = TfidfVectorizer(
-        sublinear_tf=True, ngram_range=(1, 2), max_features=MAX_FEATURES, dtype=np.float32
-    )
+    vectorizer = words_vectorizer()
     if not len(test_texts) or len(set(targets)) < 2 or not _has_words(vectorizer, texts):
         return prior
     features = vectorizer.fit_transform(texts)
@@ -131,6 +137,116 @@ def baseline_metrics(
         name: classification_metrics(indices[labelled], probabilities)
         for name, probabilities in guesses.items()
     }
+
+
+def task_baselines(
+    task: Task,
+    processor: Processor,
+    train: Dataset,
+    train_truth: npt.ArrayLike,
+    rows: Dataset,
+    truth: npt.ArrayLike,
+    *,
+    threshold: float | None = None,
+    validation: tuple[Dataset, npt.ArrayLike] | None = None,
+    train_processor: Processor | None = None,
+    seed: int = 0,
+) -> dict[str, Metrics]:
+    """The baselines of a task, scored on the rows that the model is scored on.
+
+    - ``majority`` (classes: the share of each in train) or ``mean`` (of a regression's targets);
+    - ``tfidf_logistic_regression`` on the text alone: of a classification of text, and where there
+      is more than text (not for a regression or several labels a row);
+    - ``logistic_regression`` or ``ridge``: one linear model over all inputs but images, where that
+      is not the same;
+    - ``pixels_boosting``: boosted trees on small images, where there are images.
+
+    Args:
+        task: What is predicted.
+        processor: The model's, fitted on train: it names the inputs.
+        train: The train split.
+        train_truth: Its labels, as ``LabelSpec.encode`` gives them.
+        rows: The scored rows.
+        truth: Their labels; rows without one are left out.
+        threshold: Of every baseline, where the task has one; by default the one with the best F1
+            on ``validation``, and 0.5 without it. That of ``majority`` is always 0.5.
+        validation: Rows and labels that thresholds are fitted on.
+        train_processor: The processor with the names that the columns have in ``train`` and
+            ``validation``, where ``rows`` has others.
+        seed: Of the boosted trees.
+
+    Returns:
+        Name to metrics, for the evaluation record; empty where no scored row has a label.
+
+    Raises:
+        UserError: No train row has a label of the model; a row does not hold what train held.
+    """
+    first = train_processor or processor
+    lots = [_labelled(task, train, train_truth), _labelled(task, rows, truth)]
+    processors = [first, processor]
+    if validation is not None and task.default_threshold is not None and threshold is None:
+        lots.append(_labelled(task, *validation))
+        processors.append(first)
+    answers = [np.asarray(lot[1]) for lot in lots]
+    if not len(answers[1]):
+        return {}
+    if not len(answers[0]):
+        raise UserError(_FOREIGN.format(rows=len(train)))
+    trivial = "mean" if isinstance(task, Regression) else "majority"
+    guess = constant_scores(task, answers[0], len(answers[1]))
+    found: dict[str, Metrics] = {trivial: task.metrics(answers[1], guess)}
+    design = Design.of(processors, [lot[0] for lot in lots])
+    for name, scores in _guesses(task, design, answers[0], seed).items():
+        at = threshold
+        if len(lots) > 2:
+            at = task.best_threshold(answers[2], scores[1])
+        found[name] = task.metrics(answers[1], scores[0], at)
+    return found
+
+
+def _guesses(task: Task, design: Design, target: Any, seed: int) -> dict[str, list[Floats]]:
+    """Baseline to its scores of every lot but the first."""
+    texts, images = design.named(TextInput), design.named(ImageInput)
+    others = [name for name in design.processor.inputs if name not in images]
+    words_alone = isinstance(task, Classification) and others == texts and not images
+    found: dict[str, list[Floats]] = {}
+    if texts and (words_alone or others != texts or images) and type(task) in _NAMED:
+        found["tfidf_logistic_regression"] = _words(task, design, texts, target)
+    if others and not (words_alone and len(texts) == 1):
+        name = "ridge" if isinstance(task, Regression) else "logistic_regression"
+        train, *rest = design.matrices(others)
+        found[name] = linear_scores(task, target, train, rest)
+    if images:
+        train, *rest = design.matrices(images)
+        found["pixels_boosting"] = boosted_scores(task, target, train, rest, seed)
+    return found
+
+
+_NAMED: Mapping[type[Task], Callable[[Any], list[str]]] = {
+    Classification: lambda task: task.labels,
+    Binary: lambda task: task.sides,
+}
+
+
+def _words(task: Task, design: Design, texts: Sequence[str], target: Any) -> list[Floats]:
+    """:func:`tfidf_logistic_regression` of all texts of a row, one after the other."""
+    lots = [
+        [" ".join(parts) for parts in zip(*each, strict=True)]
+        for each in zip(*(design.texts[name] for name in texts), strict=True)
+    ]
+    labels = _NAMED[type(task)](task)
+    names = [labels[int(index)] for index in target]
+    wanted = [text for lot in lots[1:] for text in lot]
+    scores = tfidf_logistic_regression(lots[0], names, wanted, labels)
+    bounds = np.cumsum([len(lot) for lot in lots[1:]])[:-1]
+    found = np.split(scores, bounds)
+    return found if isinstance(task, Classification) else [each[:, 1] for each in found]
+
+
+def _labelled(task: Task, rows: Dataset, truth: npt.ArrayLike) -> tuple[Dataset, Any]:
+    answers = np.asarray(truth)
+    kept = np.flatnonzero(task.labelled(answers))
+    return (rows if len(kept) == len(rows) else rows.select(kept)), answers[kept]
 
 
 def _has_words(vectorizer: TfidfVectorizer, texts: Sequence[str]) -> bool:
