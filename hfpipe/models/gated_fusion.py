@@ -66,9 +66,9 @@ class GatedFusionModel(HfpipeModel):
     """Towers (Linear, GELU, LayerNorm), softmax gate from metadata and presence, head.
 
     An absent vector has weight 0 and adds nothing, whatever the strategy. Where a row has none, the
-    head sees zeros and the metadata; without metadata such a row is refused. Extras: ``gate_weights`` of
-    ``(batch, towers)``, in the order of ``towers_in_order``. Groups: ``towers.<vector>``,
-    ``metadata``, ``fusion``, ``head``.
+    head sees zeros and the metadata; without metadata such a row is refused. Extras:
+    ``gate_weights`` of ``(batch, towers)``, in the order of ``towers_in_order``. Groups:
+    ``towers.<vector>``, ``metadata``, ``fusion``, ``head``.
     """
 
     config_class = GatedFusionConfig
