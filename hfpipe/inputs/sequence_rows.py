@@ -123,8 +123,7 @@ def _fields(data: Data, place: str) -> Mapping[str, Sequence[Any]]:
     if isinstance(data, Mapping):
         for name in data:
             if name not in FIELDS:
-                known = f"; there are {', '.join(FIELDS)}"
-                raise UserError(f"{place}: no field '{name}'{nearest(str(name), FIELDS) or known}")
+                raise UserError(f"{place}: no field '{name}'{nearest(str(name), FIELDS)}")
         for name in FIELDS[:2]:
             if name not in data:
                 raise UserError(f"{place}: no '{name}'")
