@@ -68,6 +68,10 @@ def encoded(tokenizer: Any, **padding: Any) -> tuple[Dataset, int]:
 
 def ours(model: Any, tokenizer: Any, rows: Dataset, steps: int, scratch: str) -> Trainer:
     """What ``hfpipe finetune --recipe topics_minilm`` sets up."""
+    from hfpipe.inputs.collator import Collator
+    from hfpipe.inputs.kinds.text import TextInput
+    from hfpipe.inputs.processor import Processor
+    from hfpipe.metrics.tasks import task_of
     from hfpipe.recipe import load_recipe
     from hfpipe.training.fit import Reporting, build_trainer, training_arguments
 
@@ -75,7 +79,13 @@ def ours(model: Any, tokenizer: Any, rows: Dataset, steps: int, scratch: str) ->
     recipe.training |= {"max_steps": steps, "load_best_model_at_end": False}
     recipe.training |= {"eval_strategy": "no", "save_strategy": "no"}
     arguments = training_arguments(recipe, Path(scratch), Reporting(quiet=True))
-    return build_trainer(model, tokenizer, arguments, train=rows)
+    text = TextInput(["definition"])
+    collator = Collator(Processor({"text": text}, "subject"), {"text": tokenizer}, flat=True)
+    rows = rows.rename_columns({"input_ids": "text.input_ids"}).add_column(
+        "text.present", [True] * len(rows)
+    )
+    rows = rows.add_column("row_id", [str(each) for each in range(len(rows))])
+    return build_trainer(model, arguments, collator, task_of("classification"), train=rows)
 
 
 def plain(model: Any, tokenizer: Any, rows: Dataset, steps: int, scratch: str) -> Trainer:

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hfpipe.blocks import Evaluation
 from hfpipe.errors import UserError
 from hfpipe.hub.endpoint import Endpoint
 from hfpipe.hub.provenance import provenance, sha256
-from hfpipe.hub.repos import read_json, resolve, split_revision
-from hfpipe.inputs.labels import label_indices, label_values
-from hfpipe.inputs.processor import FILE_NAME as PROCESSOR
 from hfpipe.inputs.processor import Processor, TextInput
-from hfpipe.inputs.splits import Source, open_dataset, row_ids
+from hfpipe.inputs.splits import Source, open_dataset
 from hfpipe.rows.paths import writable_parent
 
 if TYPE_CHECKING:
-    import numpy as np
     from datasets import Dataset
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from hfpipe.evaluation.profiles import ProfileChoice, Scored
     from hfpipe.evaluation.record import EvaluationRecord
+    from hfpipe.inputs.collator import Collator
+    from hfpipe.metrics.tasks import Metrics, Task
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class EvaluateOptions:
         dataset: Dataset repo; by default the one the model was trained on, at that commit.
         split: Its split.
         file: A local file instead.
-        text: Columns of the text; by default those of training.
+        text: Columns of the one text input; by default those of training.
         label: Column of the label; by default that of training. A file may lack it: then rows
             are classified and nothing is scored.
         rows: Only the first so many rows.
@@ -42,6 +41,7 @@ class EvaluateOptions:
             ``runs/evaluate/<model>``.
         predictions: Where the predictions go instead.
         baselines: Whether to score the baselines too; by default as the recipe says.
+        slices: Columns whose values are scored apart; by default those of the recipe.
         quiet: No progress bars.
     """
 
@@ -55,6 +55,7 @@ class EvaluateOptions:
     out: Path | None = None
     predictions: Path | None = None
     baselines: bool | None = None
+    slices: Sequence[str] | None = None
     quiet: bool = False
 
 
@@ -87,11 +88,28 @@ class _Pushed:
 
     repo_id: str
     revision: str
-    network: PreTrainedModel
-    tokenizer: PreTrainedTokenizerBase
+    model: Any
+    collator: Collator
     fitted: Processor
     processor: Processor
+    wanted: Evaluation
     story: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def task(self) -> Task:
+        """What it predicts."""
+        from hfpipe.metrics.tasks import task_of
+
+        spec = self.fitted.target
+        return task_of(spec.task, spec.labels, spec.log1p)
+
+    @property
+    def choice(self) -> ProfileChoice | None:
+        """Of a profile."""
+        from hfpipe.evaluation.profiles import ProfileChoice
+
+        found = self.story.get("profile")
+        return ProfileChoice(**found) if found else None
 
 
 @dataclass(frozen=True)
@@ -121,97 +139,124 @@ def evaluate(model: str, endpoint: Endpoint, options: EvaluateOptions) -> Evalua
     Raises:
         UserError: No such model or data, a missing column, labels that the model does not have.
     """
-    from hfpipe.evaluation.predictions import prediction_rows, write_jsonl
-    from hfpipe.evaluation.record import classification_record
+    from hfpipe.evaluation.judging import judge
+    from hfpipe.evaluation.predictions import write_jsonl
     from hfpipe.reports.report import write_report
-    from hfpipe.training.fit import softmax
-    from hfpipe.training.predict import predict_logits
 
     for folder in (options.out, options.predictions and options.predictions.parent):
         if folder is not None:
             writable_parent(folder)
     pushed = _load(model, endpoint, options)
     rows = _rows(pushed, endpoint, options)
-    processor, labels = pushed.processor, pushed.processor.labels
-    names = (
-        label_values(rows.dataset, str(processor.label), labels)
-        if rows.labelled
-        else [None] * len(rows.dataset)
-    )
-    truth = label_indices(names, labels, rows.place)
-
-    encoded = processor.encode(rows.dataset, pushed.tokenizer, quiet=options.quiet)
-    wanted = pushed.story.get("config", {}).get("evaluation", {})
-    batch_size = options.batch_size or int(wanted.get("batch_size", 64))
-    beside = wanted.get("baselines", True) if options.baselines is None else options.baselines
-    logits = predict_logits(
-        pushed.network,
-        pushed.tokenizer,
-        encoded,
-        batch_size,
-        quiet=options.quiet,
-        bf16=bool(wanted.get("bf16")),
-    )
-    probabilities = softmax(logits)
-    record = classification_record(
-        truth,
-        probabilities,
-        labels,
+    scored = _scored(pushed, rows, options)
+    choice = pushed.choice
+    beside = pushed.wanted.baselines if options.baselines is None else options.baselines
+    judged = judge(
+        pushed.task,
+        scored,
+        threshold=pushed.story.get("threshold"),
+        choice=choice,
+        baselines=_baselines(pushed, rows, scored, endpoint) if beside and not choice else None,
         model=pushed.repo_id,
         model_revision=pushed.revision,
         dataset=rows.name,
         dataset_revision=rows.revision,
         split=rows.split,
-        baselines=_baselines(pushed, rows, truth, endpoint) if beside else None,
-    )
-    predictions = list(
-        prediction_rows(
-            row_ids(rows.dataset), processor.shown(rows.dataset), names, probabilities, labels
-        )
     )
     out = options.out or Path("runs") / "evaluate" / pushed.repo_id.replace("/", "--")
     place = options.predictions or out / "predictions.jsonl"
-    write_jsonl(place, predictions)
-    metrics = record.write(out / "metrics.json")
-    report = write_report(out / "report.html", record, predictions, provenance=provenance())
-    return Evaluated(record, len(predictions), metrics, place, report)
+    write_jsonl(place, judged.rows)
+    metrics = judged.record.write(out / "metrics.json")
+    report = write_report(out / "report.html", judged.record, judged.rows, provenance=provenance())
+    return Evaluated(judged.record, len(judged.rows), metrics, place, report)
 
 
 def _load(model: str, endpoint: Endpoint, options: EvaluateOptions) -> _Pushed:
-    """The model, its tokenizer, and the processor that was fitted with it."""
-    from hfpipe.models.stock import load_classifier, load_tokenizer
+    """The model, its tools, and the processor that was fitted with it."""
+    from hfpipe.inputs.collator import Collator
+    from hfpipe.loading import load_pushed
 
-    name, named = split_revision(model)
-    repo_id = endpoint.repo_id(name)
-    revision = resolve(endpoint, repo_id, "model", named)
-    state = read_json(endpoint, repo_id, "model", PROCESSOR, revision)
-    story = read_json(endpoint, repo_id, "model", "hfpipe/run.json", revision)
-    network = load_classifier(endpoint, repo_id, revision)
-    tokenizer = load_tokenizer(endpoint, repo_id, revision)
-    fitted = Processor.from_dict(state) if state and "inputs" in state else _stock(network)
-    columns = list(options.text) or fitted.text.columns
-    if not columns:
+    loaded = load_pushed(endpoint, model)
+    fitted = loaded.processor
+    processor = replace(
+        with_text_columns(fitted, options.text), label=options.label or fitted.label
+    )
+    if not processor.columns:
         raise UserError(
-            f"model repo '{repo_id}' was not made by hfpipe, so it does not say which column holds "
-            "the text: give --text COLUMN and --label COLUMN"
+            f"model repo '{loaded.repo_id}' was not made by hfpipe, so it does not say which "
+            "column holds the text: give --text COLUMN and --label COLUMN"
         )
-    inputs = {"text": replace(fitted.text, columns=columns)}
-    processor = replace(fitted, inputs=inputs, label=options.label or fitted.label)
-    return _Pushed(repo_id, revision, network, tokenizer, fitted, processor, story or {})
+    asked = loaded.story.get("config", {}).get("evaluation", {})
+    known = {each.name for each in fields(Evaluation)}
+    wanted = Evaluation(**{key: each for key, each in asked.items() if key in known})
+    if options.slices is not None:
+        wanted = replace(wanted, slices=list(options.slices))
+    if options.batch_size:
+        wanted = replace(wanted, batch_size=options.batch_size)
+    collator = Collator(processor, loaded.tools, flat=loaded.flat)
+    return _Pushed(
+        loaded.repo_id,
+        loaded.revision,
+        loaded.scorer,
+        collator,
+        fitted,
+        processor,
+        wanted,
+        loaded.story,
+    )
 
 
-def _stock(network: PreTrainedModel) -> Processor:
-    """The processor of a model that hfpipe did not train: what its config says."""
-    names = network.config.id2label
-    longest = getattr(network.config, "max_position_embeddings", 512)
-    text = TextInput([], min(512, longest))
-    return Processor({"text": text}, None, [names[index] for index in range(len(names))])
+def with_text_columns(fitted: Processor, columns: Sequence[str]) -> Processor:
+    """The processor with its one text input made of other columns.
+
+    Raises:
+        UserError: It has no text input, or several.
+    """
+    if not columns:
+        return fitted
+    texts = [name for name, each in fitted.inputs.items() if isinstance(each, TextInput)]
+    if len(texts) != 1:
+        found = ", ".join(fitted.inputs)
+        raise UserError(
+            f"--text: the model has {len(texts)} text inputs (its inputs: {found}); rename the "
+            "columns of the data instead"
+        )
+    inputs = {**fitted.inputs, texts[0]: fitted.inputs[texts[0]].with_columns(list(columns))}
+    return replace(fitted, inputs=inputs)
+
+
+def _scored(pushed: _Pushed, rows: _Rows, options: EvaluateOptions) -> Scored:
+    """Run the model over the rows."""
+    from hfpipe.evaluation.judging import check_slices, scored_rows
+    from hfpipe.inputs.encoding import encode_rows
+    from hfpipe.training.predict import named_extras, predict_outputs
+
+    task, wanted = pushed.task, pushed.wanted
+    check_slices(list(wanted.slices), rows.dataset, rows.place)
+    blank = task.unknown(len(rows.dataset))
+    labelled = rows.labelled
+    truth = pushed.processor.target.encode(rows.dataset, rows.place) if labelled else blank
+    encoded = encode_rows(
+        pushed.processor, rows.dataset, pushed.collator.tools, rows.place, quiet=options.quiet
+    )
+    outputs = predict_outputs(
+        pushed.model,
+        pushed.collator,
+        encoded,
+        task,
+        wanted.batch_size,
+        quiet=options.quiet,
+        bf16=wanted.bf16,
+    )
+    scores = task.scores(outputs.logits)
+    extras = named_extras(pushed.model, outputs)
+    return scored_rows(pushed.processor, rows.dataset, truth, scores, extras, wanted, rows.place)
 
 
 def _rows(pushed: _Pushed, endpoint: Endpoint, options: EvaluateOptions) -> _Rows:
     """The local file, the named dataset, or the very dataset that the model was trained on."""
     if options.file is not None:
-        found = _file_rows(options.file, pushed.processor, bool(options.label))
+        found = _file_rows(options.file, pushed, bool(options.label))
     else:
         found = _split_rows(pushed, endpoint, options)
     if options.rows is not None and options.rows < len(found.dataset):
@@ -238,13 +283,15 @@ def _split_rows(pushed: _Pushed, endpoint: Endpoint, options: EvaluateOptions) -
     )
 
 
-def _file_rows(file: Path, processor: Processor, need_label: bool) -> _Rows:
+def _file_rows(file: Path, pushed: _Pushed, need_label: bool) -> _Rows:
     """The rows of a file; only a label column that the caller named must be there."""
     from datasets import Dataset
 
     from hfpipe.rows.reading import read_whole
 
-    wanted = processor.columns + ([processor.label] if processor.label else [])
+    processor = pushed.processor
+    beside = [processor.label, *pushed.wanted.slices, pushed.wanted.group_by]
+    wanted = processor.columns + [column for column in beside if column]
     dataset = Dataset(read_whole(file, wanted).table)
     labelled = processor.label is not None and processor.label in dataset.column_names
     processor.check_columns(dataset, str(file), need_label)
@@ -252,34 +299,52 @@ def _file_rows(file: Path, processor: Processor, need_label: bool) -> _Rows:
 
 
 def _baselines(
-    pushed: _Pushed, rows: _Rows, truth: np.ndarray, endpoint: Endpoint
-) -> dict[str, dict[str, float | None]] | None:
-    """Majority and TF-IDF + logistic regression, fitted on the model's own train split."""
-    from hfpipe.evaluation.baselines import baseline_metrics
+    pushed: _Pushed, rows: _Rows, scored: Scored, endpoint: Endpoint
+) -> dict[str, Metrics] | None:
+    """Simple models, fitted on the model's own train split."""
+    from hfpipe.evaluation.baselines import task_baselines
 
     fitted = pushed.fitted if pushed.fitted.columns else pushed.processor
-    train = _train_split(pushed, rows, endpoint)
-    columns = {*fitted.columns, str(fitted.label)}
-    if train is None or (truth < 0).all() or not columns.issubset(train.column_names):
+    if fitted.label is None:
+        fitted = replace(fitted, label=pushed.processor.label)
+    source = rows.source or _trained_on(pushed, endpoint)
+    if (
+        source is None
+        or "train" not in source.splits
+        or not pushed.task.labelled(scored.truth).any()
+    ):
         return None
-    return baseline_metrics(
-        fitted.texts(train),
-        [name or "" for name in label_values(train, str(fitted.label), fitted.labels)],
-        pushed.processor.texts(rows.dataset),
+    train, target = source.splits["train"], fitted.target
+    try:
+        fitted.check_columns(train, source.place)
+    except UserError:
+        return None
+    truth = target.encode(train, f"{source.place}, split 'train'")
+    held_out = source.splits.get("validation")
+    validation = (held_out, target.encode(held_out, source.place)) if held_out else None
+    return task_baselines(
+        pushed.task,
+        fitted,
+        train,
         truth,
-        fitted.labels,
+        rows.dataset.rename_columns(_renamed(pushed)),
+        scored.truth,
+        validation=validation,
     )
 
 
-def _train_split(pushed: _Pushed, rows: _Rows, endpoint: Endpoint) -> Dataset | None:
-    """The train split of the dataset that is scored; for a local file, that of the model."""
-    if rows.source is not None:
-        return rows.source.splits.get("train")
+def _renamed(pushed: _Pushed) -> dict[str, str]:
+    """The caller's columns → those of training."""
+    pairs = zip(pushed.processor.columns, pushed.fitted.columns, strict=False)
+    return {new: old for new, old in pairs if new != old}
+
+
+def _trained_on(pushed: _Pushed, endpoint: Endpoint) -> Source | None:
+    """The dataset of training, for a local file; None where it is gone or forbidden by now."""
     trained_on = pushed.story.get("dataset")
     if not trained_on:
         return None
     try:
-        source = open_dataset(endpoint, trained_on["repo_id"], trained_on["revision"])
-    except UserError:  # gone or forbidden by now: the file can be scored all the same
+        return open_dataset(endpoint, trained_on["repo_id"], trained_on["revision"])
+    except UserError:  # the file can be scored all the same
         return None
-    return source.splits.get("train")

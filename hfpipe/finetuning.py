@@ -7,7 +7,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,18 +15,19 @@ from hfpipe.errors import UserError
 from hfpipe.hub.endpoint import Endpoint
 from hfpipe.hub.provenance import provenance
 from hfpipe.hub.publish import Published, check_writable
-from hfpipe.hub.repos import resolve
-from hfpipe.inputs.processor import FILE_NAME as PROCESSOR
-from hfpipe.inputs.splits import row_ids
 from hfpipe.recipe import Recipe, as_yaml, validate_training
 from hfpipe.rows.paths import writable_parent
 
 if TYPE_CHECKING:
     from datasets import Dataset
-    from transformers import Trainer
 
+    from hfpipe.evaluation.judging import Judged
+    from hfpipe.evaluation.profiles import ProfileChoice
     from hfpipe.evaluation.record import EvaluationRecord
     from hfpipe.inputs.training_data import TrainingData
+    from hfpipe.metrics.tasks import Task
+    from hfpipe.models.families import Opened
+    from hfpipe.training.engines import Learned, Learning
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,8 @@ class Finetuned:
         report: The run's HTML page.
         train_rows: Rows trained on.
         counts: Split to rows in, kept, and dropped by reason.
-        seconds: Time spent in ``Trainer.train``.
+        seconds: Time spent learning.
+        notes: What the user should know.
     """
 
     model: Published
@@ -75,6 +77,21 @@ class Finetuned:
     train_rows: int
     counts: dict[str, dict[str, Any]]
     seconds: float
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What is known before anything is learned."""
+
+    recipe: Recipe
+    target: str
+    folder: Path
+    data: TrainingData
+    opened: Opened
+    task: Task
+    loss: dict[str, Any]
+    learning: Learning
 
 
 def finetune(recipe: Recipe, endpoint: Endpoint, options: FinetuneOptions) -> Finetuned:
@@ -91,12 +108,58 @@ def finetune(recipe: Recipe, endpoint: Endpoint, options: FinetuneOptions) -> Fi
     Raises:
         UserError: What was given cannot work; found before training wherever possible.
     """
+    from hfpipe.models.families import family_of
+    from hfpipe.models.pushing import push_model
+    from hfpipe.training.engines import engine_of
+
+    run = _prepared(recipe, endpoint, options)
+    recipe, data, learning = run.recipe, run.data, run.learning
+    family = family_of(recipe.model.kind)
+    with _tracked(recipe, run.folder, run.target, options) as (tracked, report_to):
+        learning.reporting = replace(learning.reporting, report_to=report_to)
+        train, validation = data.encoded_rows(learning.collator.tools, options.quiet)
+        learned = engine_of(learning.model).learn(learning, train, validation)
+        judged, choice = _judge(run, learned, validation, options.quiet)
+        report = _report(run, learned, judged, tracked)
+    threshold = choice.vote if choice else judged.record.threshold
+    model = family.finish(learned.model, recipe, threshold)
+    story = _story(run, judged.record, choice)
+    _keep(run, learned, judged.record, report, options.wandb_output)
+    extra = {**data.processor.files(), "README.md": _card(run.target, story, judged.record)}
+    published = push_model(
+        endpoint,
+        run.target,
+        lambda place: family.save(model, learning.collator.tools, place),
+        story,
+        extra,
+        private=not options.public,
+    )
+    return Finetuned(
+        published,
+        run.folder,
+        judged.record,
+        report,
+        len(data.train),
+        data.counts,
+        learned.seconds,
+        story["notes"],
+    )
+
+
+def _prepared(recipe: Recipe, endpoint: Endpoint, options: FinetuneOptions) -> _Run:
+    """Everything that can be checked is, before anything is learned."""
     from transformers import set_seed
 
+    from hfpipe.evaluation.judging import check_slices
+    from hfpipe.inputs.collator import Collator
     from hfpipe.inputs.training_data import load_training_data
-    from hfpipe.models.pushing import push_model
-    from hfpipe.models.stock import load_tokenizer, max_tokens, new_classifier
-    from hfpipe.training.fit import Reporting, build_trainer, check_best_metric, training_arguments
+    from hfpipe.metrics.tasks import task_of
+    from hfpipe.models.families import family_of
+    from hfpipe.models.families.fusion import with_towers
+    from hfpipe.models.groups import freeze
+    from hfpipe.models.loss_settings import loss_settings
+    from hfpipe.training.engines import Learning
+    from hfpipe.training.fit import Reporting, check_best_metric
 
     validate_training(recipe)
     folder = options.out or Path("runs") / recipe.name / time.strftime("%Y%m%d-%H%M%S")
@@ -104,35 +167,42 @@ def finetune(recipe: Recipe, endpoint: Endpoint, options: FinetuneOptions) -> Fi
         if each is not None:
             writable_parent(each)
     target = check_writable(endpoint, options.target or recipe.name.replace("_", "-"), "model")
+    family, dataset = family_of(recipe.model.kind), _dataset(recipe)
+    opened = family.open(endpoint, recipe)
+    recipe = with_towers(recipe, opened)
     seed = int(recipe.training.get("seed", 42))
-    data = load_training_data(endpoint, _dataset(recipe), recipe.data, options.rows, seed)
-    labels = data.processor.labels
-    check_best_metric(recipe, len(labels))
-    base, revision = _base(recipe, endpoint)
-    tokenizer = load_tokenizer(endpoint, base, revision)
-    set_seed(seed)  # the new head is drawn here
-    model = new_classifier(endpoint, base, revision, labels, recipe.model.dropout)
-    data = data.cut_to(max_tokens(model, tokenizer))
-
-    with _tracked(recipe, folder, target, options) as (run, report_to):
-        reporting = Reporting(report_to, run_name=target, quiet=options.quiet)
-        arguments = training_arguments(recipe, _empty(folder / "checkpoints"), reporting)
-        train, validation = data.encoded(tokenizer, options.quiet)
-        trainer = build_trainer(model, tokenizer, arguments, train, validation)
-        started = time.perf_counter()
-        trainer.train()
-        seconds = time.perf_counter() - started
-        record, report = _judge(recipe, data, trainer, validation, folder, target, run)
-    story = _story(recipe, data, base, revision, record)
-    _keep(folder, recipe, trainer, record, report, options.wandb_output)
-    extra = {
-        PROCESSOR: data.processor.to_json(),
-        "README.md": _card(target, story, record).encode(),
-    }
-    published = push_model(
-        endpoint, target, trainer.model, tokenizer, story, extra, private=not options.public
+    data = load_training_data(
+        endpoint, dataset, recipe.data, options.rows, seed, fitted=opened.inputs
     )
-    return Finetuned(published, folder, record, report, len(data.train), data.counts, seconds)
+    wanted = recipe.evaluation
+    check_slices(
+        [*wanted.slices, *([wanted.group_by] if wanted.group_by else [])],
+        data.validation,
+        f"{data.source.place}, split 'validation'",
+    )
+    spec = data.processor.target
+    task = task_of(spec.task, spec.labels, spec.log1p)
+    check_best_metric(recipe, task)
+    loss = loss_settings(recipe.model.loss, spec, spec.encode(data.train, data.source.place))
+    set_seed(seed)  # what is new in the model is drawn here
+    model = family.build(endpoint, recipe, opened, data.processor, loss)
+    if recipe.model.freeze:
+        freeze(model, recipe.model.freeze)
+    if family.flat:
+        data = _cut(data, model, opened)
+    collator = Collator(data.processor, opened.tools, flat=family.flat)
+    reporting = Reporting(run_name=target, quiet=options.quiet)
+    place = _empty(folder / "checkpoints")
+    learning = Learning(recipe, model, data.processor, collator, task, loss, place, reporting)
+    return _Run(recipe, target, folder, data, opened, task, loss, learning)
+
+
+def _cut(data: TrainingData, model: Any, opened: Opened) -> TrainingData:
+    """Without more tokens than a stock model and its tokenizer can take."""
+    from hfpipe.models.stock import max_tokens
+
+    (tool,) = opened.tools.values()
+    return data.cut_to(max_tokens(model, tool)) if hasattr(tool, "model_max_length") else data
 
 
 def _empty(folder: Path) -> Path:
@@ -145,13 +215,6 @@ def _dataset(recipe: Recipe) -> str:
     if not recipe.data.dataset:
         raise UserError("which dataset? give --dataset NS/NAME, as 'hfpipe prepare' pushed it")
     return recipe.data.dataset
-
-
-def _base(recipe: Recipe, endpoint: Endpoint) -> tuple[str, str]:
-    """The base model's repo and commit."""
-    if not recipe.model.base:
-        raise UserError("which base model? give --base-model ID, or model.base in the recipe")
-    return recipe.model.base, resolve(endpoint, recipe.model.base, "model", recipe.model.revision)
 
 
 @contextmanager
@@ -173,95 +236,103 @@ def _tracked(
 
 
 def _judge(
-    recipe: Recipe,
-    data: TrainingData,
-    trainer: Trainer,
-    validation: Dataset,
-    folder: Path,
-    target: str,
-    run: Any,
-) -> tuple[EvaluationRecord, Path]:
-    """Score the best checkpoint on validation and write the run's report."""
+    run: _Run, learned: Learned, validation: Dataset, quiet: bool
+) -> tuple[Judged, ProfileChoice | None]:
+    """Score the best checkpoint on validation, and choose thresholds there."""
     import numpy as np
 
-    from hfpipe.evaluation.baselines import baseline_metrics
-    from hfpipe.evaluation.predictions import prediction_rows
-    from hfpipe.evaluation.record import classification_record
-    from hfpipe.reports.report import write_report
-    from hfpipe.tracking import log_evaluation
-    from hfpipe.training.fit import softmax
-    from hfpipe.training.predict import predict_logits
+    from hfpipe.evaluation.judging import fit_choices, judge, scored_rows, validation_baselines
+    from hfpipe.training.predict import named_extras, predict_outputs
 
-    truth, labels = np.asarray(validation["labels"]), data.processor.labels
-    logits = predict_logits(
-        trainer.model,
-        trainer.processing_class,
+    wanted, data = run.recipe.evaluation, run.data
+    outputs = predict_outputs(
+        learned.model,
+        run.learning.collator,
         validation,
-        recipe.evaluation.batch_size,
-        quiet=trainer.args.disable_tqdm,
-        bf16=recipe.evaluation.bf16,
+        run.task,
+        wanted.batch_size,
+        quiet=quiet,
+        bf16=wanted.bf16,
     )
-    probabilities = softmax(logits)
-    record = classification_record(
-        truth,
-        probabilities,
-        labels,
-        model=target,
+    scored = scored_rows(
+        data.processor,
+        data.validation,
+        np.asarray(validation["labels"]),
+        run.task.scores(outputs.logits),
+        named_extras(learned.model, outputs),
+        wanted,
+        f"{data.source.place}, split 'validation'",
+    )
+    own = run.recipe.model.config
+    profile = run.recipe.model.kind == "profile"
+    threshold, choice = fit_choices(
+        run.task,
+        scored,
+        wanted.group_by if profile else None,
+        own.get("aggregation", "mean") if profile else None,
+        own.get("threshold"),
+    )
+    beside = wanted.baselines and choice is None
+    judged = judge(
+        run.task,
+        scored,
+        threshold=threshold,
+        choice=choice,
+        baselines=validation_baselines(run.task, data, threshold) if beside else None,
+        model=run.target,
         dataset=data.source.repo_id,
         dataset_revision=data.source.revision,
         split="validation",
-        baselines=baseline_metrics(
-            data.processor.texts(data.train),
-            [labels[index] for index in trainer.train_dataset["labels"]],
-            data.processor.texts(data.validation),
-            truth,
-            labels,
-        )
-        if recipe.evaluation.baselines
-        else None,
     )
-    rows = prediction_rows(
-        row_ids(data.validation),
-        data.processor.shown(data.validation),
-        [labels[index] for index in truth],
-        probabilities,
-        labels,
-    )
+    return judged, choice
+
+
+def _report(run: _Run, learned: Learned, judged: Judged, tracked: Any) -> Path:
+    """The run's page, here and on W&B."""
+    from hfpipe.reports.report import write_report
+    from hfpipe.tracking import log_evaluation
+
     report = write_report(
-        folder / "report.html",
-        record,
-        list(rows),
-        curves=trainer.state.log_history,
+        run.folder / "report.html",
+        judged.record,
+        judged.rows,
+        curves=learned.history,
         provenance=provenance(),
     )
-    log_evaluation(
-        run, truth.tolist(), logits.argmax(axis=1).tolist(), labels, record.metrics, report
-    )
-    return record, report
+    log_evaluation(tracked, judged.rows, run.task.labels, judged.record.metrics, report)
+    return report
 
 
-def _story(
-    recipe: Recipe, data: TrainingData, base: str, revision: str, record: EvaluationRecord
-) -> dict[str, Any]:
+def _story(run: _Run, record: EvaluationRecord, choice: ProfileChoice | None) -> dict[str, Any]:
     """``hfpipe/run.json``: all that is needed to evaluate, explain or repeat this run."""
+    from hfpipe.models.families import family_of
+
+    recipe, data = run.recipe, run.data
+    origins = {name: asdict(each) for name, each in run.opened.origins.items()}
     return {
         "recipe": recipe.name,
         "config": asdict(recipe),
+        "family": family_of(recipe.model.kind).card,
         "dataset": {"repo_id": data.source.repo_id, "revision": data.source.revision},
-        "base_model": {"repo_id": base, "revision": revision},
-        "inputs": {name: asdict(each) for name, each in data.processor.inputs.items()},
+        "base_model": origins.get("base"),
+        "origins": origins,
+        "inputs": {name: each.state() for name, each in data.processor.inputs.items()},
         "label": data.processor.label,
         "labels": data.processor.labels,
+        "loss": run.loss,
+        "threshold": record.threshold,
+        "profile": choice.to_dict() if choice else None,
         "seed": recipe.training.get("seed", 42),
         "train_rows": len(data.train),
         "validation_rows": len(data.validation),
         "rows": data.counts,
         "metrics": {"validation": record.metrics},
+        "notes": run.opened.doubts(data.source.repo_id, data.source.revision),
         "provenance": provenance(),
     }
 
 
-def _card(target: str, story: dict[str, Any], record: EvaluationRecord) -> str:
+def _card(target: str, story: dict[str, Any], record: EvaluationRecord) -> bytes:
     from hfpipe.reports.cards import model_card
 
     return model_card(
@@ -269,15 +340,14 @@ def _card(target: str, story: dict[str, Any], record: EvaluationRecord) -> str:
         run=story,
         metrics=record.to_dict(),
         dataset_id=story["dataset"]["repo_id"],
-        base_model=story["base_model"]["repo_id"],
+        base_model=(story["base_model"] or {}).get("repo_id"),
         labels=story["labels"],
-    )
+    ).encode()
 
 
 def _keep(
-    folder: Path,
-    recipe: Recipe,
-    trainer: Trainer,
+    run: _Run,
+    learned: Learned,
     record: EvaluationRecord,
     report: Path,
     wandb_output: Path | None,
@@ -285,8 +355,9 @@ def _keep(
     """The run folder's files, and the report where the user wants it."""
     from hfpipe.files import write_text
 
-    write_text(folder / "config.yaml", as_yaml(recipe))
-    record.write(folder / "metrics.json")
-    write_text(folder / "curves.json", json.dumps(trainer.state.log_history, indent=2))
+    write_text(run.folder / "config.yaml", as_yaml(run.recipe))
+    record.write(run.folder / "metrics.json")
+    write_text(run.folder / "curves.json", json.dumps(learned.history, indent=2))
     if wandb_output:
-        write_text(wandb_output / f"{recipe.name}.html", report.read_text(encoding="utf-8"))
+        page = report.read_text(encoding="utf-8")
+        write_text(wandb_output / f"{run.recipe.name}.html", page)

@@ -6,7 +6,7 @@ A recipe holds a whole story in five blocks (``prepare``, ``data``, ``model``, `
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass
 from importlib import resources
 from pathlib import Path
@@ -86,13 +86,14 @@ def commands(name: str) -> list[str]:
     return [line for line in lines if line.startswith("hfpipe ")]
 
 
-def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
+def load_recipe(name: str, overrides: Sequence[str] | Mapping[str, Any] = ()) -> Recipe:
     """Compose and validate a recipe.
 
     Args:
         name: A recipe's name, or the path of a YAML file.
         overrides: ``key.subkey=value`` each, in Hydra's grammar (``data.label=topic``,
-            ``training.learning_rate=3e-5``, ``prepare.sizes=[0.7,0.15,0.15]``).
+            ``training.learning_rate=3e-5``, ``prepare.sizes=[0.7,0.15,0.15]``); or keys with
+            their values.
 
     Returns:
         The recipe, with ``name`` set to the file's stem.
@@ -106,7 +107,8 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     path = recipe_file(name)
     composed = _composed(path)
     try:
-        for key, value in map(_parsed, overrides):
+        given = overrides.items() if isinstance(overrides, Mapping) else map(_parsed, overrides)
+        for key, value in given:
             OmegaConf.update(composed, key, value, force_add=True)
         plain = cast(dict[str, Any], OmegaConf.to_container(composed, resolve=True))
     except OmegaConfBaseException as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,26 +81,56 @@ def tracking(
 
 def log_evaluation(
     run: Run | None,
-    truth: Sequence[int],
-    predicted: Sequence[int],
+    rows: Sequence[Mapping[str, Any]],
     labels: Sequence[str],
-    metrics: dict[str, float | None],
+    metrics: Mapping[str, float | None],
     report: Path,
 ) -> None:
-    """Log a confusion matrix, final metrics and the HTML report of the validation split."""
+    """Log the HTML report of the validation split, final metrics, and a plot that suits the task.
+
+    Args:
+        run: The W&B run; None logs nothing.
+        rows: Of ``predictions.jsonl``.
+        labels: The classes; none for a regression.
+        metrics: Of the evaluation record.
+        report: The page.
+    """
     if run is None:
         return
     import wandb
 
-    run.log(
-        {
-            "validation/confusion_matrix": wandb.plot.confusion_matrix(
-                y_true=list(truth),
-                preds=list(predicted),
-                class_names=list(labels),
-                title="Confusion matrix (validation)",
+    logged: dict[str, Any] = {
+        "validation/report": wandb.Html(report.read_text(encoding="utf-8"), inject=False)
+    }
+    known = [row for row in rows if row["truth"] is not None]
+    if labels and all(isinstance(row["truth"], str) for row in known):
+        index = {label: position for position, label in enumerate(labels)}
+        logged["validation/confusion_matrix"] = wandb.plot.confusion_matrix(
+            y_true=[index[row["truth"]] for row in known],
+            preds=[index[row["prediction"]] for row in known],
+            class_names=list(labels),
+            title="Confusion matrix (validation)",
+        )
+    elif not labels:
+        logged["validation/predicted"] = wandb.plot.scatter(
+            wandb.Table(
+                columns=["truth", "prediction"],
+                data=[
+                    [
+                        row.get("truth_log", row["truth"]),
+                        row.get("prediction_log", row["prediction"]),
+                    ]
+                    for row in known
+                ],
             ),
-            "validation/report": wandb.Html(report.read_text(encoding="utf-8"), inject=False),
-        }
-    )
+            "truth",
+            "prediction",
+            title="Predicted against true (validation)",
+        )
+    run.log(logged)
     run.summary.update({f"validation/{name}": value for name, value in metrics.items()})
+
+
+def _learned(row: Mapping[str, Any], name: str) -> float:
+    """The number as it is learned: its logarithm, where that is."""
+    return float(row.get(f"{name}_log", row[name]))

@@ -24,9 +24,7 @@ def fit_processor(
     prepared: Mapping[str, Any] | None,
     place: str,
     *,
-    task: str | None = None,
-    positive: str | None = None,
-    log1p: bool = False,
+    fitted: Mapping[str, Kind] | None = None,
 ) -> Processor:
     """Fit the processor on the train split.
 
@@ -36,9 +34,7 @@ def fit_processor(
         prepared: The dataset repo's ``hfpipe/prepare.json``, which names the columns that the
             recipe leaves open.
         place: How to call the dataset in a message.
-        task: A key of ``targets.PROBLEM_TYPES``; by default what the dataset was prepared for.
-        positive: Binary: the positive class; see ``fit_label``.
-        log1p: Regression: whether to predict ``log(1 + y)``.
+        fitted: Inputs that were fitted before; they stay as they are.
 
     Raises:
         UserError: Columns unknown or refused, an input kind or option unknown, columns that do not
@@ -57,19 +53,25 @@ def fit_processor(
             )
     wanted = [column for spec in specs.values() for column in spec.columns]
     check_columns([*wanted, label], train, place)
-    inputs = fit_inputs(train, data, recorded, place)
-    chosen = task or str(recorded.get("task") or "classification")
-    target = fit_label(train, label, place, chosen, positive=positive, log1p=log1p)
+    inputs = fit_inputs(train, data, recorded, place, fitted)
+    task = data.task or str(recorded.get("task") or "classification")
+    target = fit_label(train, label, place, task, positive=data.positive, log1p=data.log1p)
     return Processor(inputs, label, target.labels, target.task, target.log1p)
 
 
 def fit_inputs(
-    train: Dataset, data: Data, prepared: Mapping[str, Any], place: str
+    train: Dataset,
+    data: Data,
+    prepared: Mapping[str, Any],
+    place: str,
+    fitted: Mapping[str, Kind] | None = None,
 ) -> dict[str, Kind]:
     """Fit the inputs alone; arguments and errors as for ``fit_processor``."""
+    known = fitted or {}
     specs = {name: _settled(name, spec, prepared) for name, spec in data.inputs.items()}
     return {
-        name: kind_class(spec.kind).fit(train, spec, name, place) for name, spec in specs.items()
+        name: known[name] if name in known else kind_class(spec.kind).fit(train, spec, name, place)
+        for name, spec in specs.items()
     }
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,6 @@ from hfpipe.inputs.targets import PROBLEM_TYPES, LabelSpec
 if TYPE_CHECKING:
     import numpy as np
     from datasets import Dataset
-    from transformers import PreTrainedTokenizerBase
 
 __all__ = ["ARRAYS_NAME", "FILE_NAME", "Processor", "TextInput"]
 
@@ -186,46 +185,6 @@ class Processor:
         """
         wanted = self.columns + ([self.label] if need_label and self.label else [])
         check_columns(wanted, dataset, place)
-
-    def encode(
-        self,
-        dataset: Dataset,
-        tokenizer: PreTrainedTokenizerBase,
-        labels: Iterable[int] | None = None,
-        *,
-        quiet: bool = False,
-    ) -> Dataset:
-        """Tokenize without padding; the collator pads each batch to its own longest row.
-
-        Args:
-            dataset: Rows with this processor's columns.
-            tokenizer: The base model's.
-            labels: Class indices, where they are known.
-            quiet: No progress bar.
-
-        Returns:
-            ``input_ids``, ``attention_mask``, ``length`` (tokens) and, if given, ``labels``.
-        """
-        # Names of their own: a text column may be called "length" or "input_ids".
-        names = {column: f"text {place}" for place, column in enumerate(self.text.columns)}
-        text = replace(self.text, columns=list(names.values()))
-
-        def tokenize(rows: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
-            encoded = tokenizer(text.texts(rows), truncation=True, max_length=text.max_length)
-            return {**encoded, "length": [len(ids) for ids in encoded["input_ids"]]}
-
-        encoded = (
-            dataset.select_columns(list(names))
-            .rename_columns(names)
-            .map(
-                tokenize,
-                batched=True,
-                remove_columns=text.columns,
-                desc=None if quiet else "Tokenizing",
-                keep_in_memory=True,
-            )
-        )
-        return encoded if labels is None else encoded.add_column("labels", list(labels))
 
 
 def _restored(name: str, state: Any, arrays: Mapping[str, np.ndarray]) -> Kind:

@@ -12,7 +12,8 @@ import numpy as np
 from hfpipe.hub.endpoint import Endpoint
 from hfpipe.inputs.encoding import encode_rows
 from hfpipe.inputs.fitting import check_recipe, fit_inputs, fit_processor
-from hfpipe.inputs.labels import label_indices, label_values
+from hfpipe.inputs.kinds import Kind
+from hfpipe.inputs.labels import label_values
 from hfpipe.inputs.processor import Processor, TextInput
 from hfpipe.inputs.splits import Source, open_dataset
 from hfpipe.inputs.targets import LabelSpec
@@ -20,7 +21,6 @@ from hfpipe.recipe import Data
 
 if TYPE_CHECKING:
     from datasets import Dataset
-    from transformers import PreTrainedTokenizerBase
 
 HELD_OUT = 0.1
 """The share of train that becomes validation where a dataset has no validation split."""
@@ -54,23 +54,6 @@ class TrainingData:
         }
         return replace(self, processor=replace(self.processor, inputs=inputs))
 
-    def encoded(
-        self, tokenizer: PreTrainedTokenizerBase, quiet: bool = False
-    ) -> tuple[Dataset, Dataset]:
-        """Both splits as token ids and class indices.
-
-        Raises:
-            UserError: Validation has a label that train does not have.
-        """
-
-        def encode(rows: Dataset, split: str) -> Dataset:
-            place = f"{self.source.place}, split '{split}'"
-            names = label_values(rows, str(self.processor.label), self.processor.labels)
-            classes = label_indices(names, self.processor.labels, place)
-            return self.processor.encode(rows, tokenizer, classes.tolist(), quiet=quiet)
-
-        return encode(self.train, "train"), encode(self.validation, "validation")
-
     def encoded_rows(
         self, tools: Mapping[str, Any], quiet: bool = False
     ) -> tuple[Dataset, Dataset]:
@@ -99,9 +82,7 @@ def load_training_data(
     rows: int | None,
     seed: int,
     *,
-    task: str | None = None,
-    positive: str | None = None,
-    log1p: bool = False,
+    fitted: Mapping[str, Kind] | None = None,
 ) -> TrainingData:
     """Load a dataset repo, fit the processor on train, take the rows to train and select on.
 
@@ -111,9 +92,7 @@ def load_training_data(
         data: The recipe's ``data:`` block.
         rows: At most so many rows a split, drawn with ``seed``; None for all.
         seed: Of every draw here.
-        task: A key of ``targets.PROBLEM_TYPES``; by default what the dataset was prepared for.
-        positive: Binary: the positive class; see ``fit_label``.
-        log1p: Regression: whether to predict ``log(1 + y)``.
+        fitted: Inputs that a model which is used again was fitted with: they stay as they are.
 
     Raises:
         UserError: The dataset, a split or a column is not there, or there is nothing to learn.
@@ -122,16 +101,14 @@ def load_training_data(
         endpoint, name, check=lambda prepared, place: check_recipe(data, prepared, place)
     )
     whole = source.split("train")
-    processor = fit_processor(
-        whole, data, source.prepared, source.place, task=task, positive=positive, log1p=log1p
-    )
+    processor = fit_processor(whole, data, source.prepared, source.place, fitted=fitted)
     target = processor.target
     if "validation" in source.splits:
         splits = {"train": whole, "validation": source.split("validation")}
     else:
         splits = dict(zip(("train", "validation"), _hold_out(whole, target, seed), strict=True))
         # Again, because what is held out must not tell the inputs anything.
-        inputs = fit_inputs(splits["train"], data, source.prepared, source.place)
+        inputs = fit_inputs(splits["train"], data, source.prepared, source.place, fitted)
         processor = replace(processor, inputs=inputs)
     processor.check_columns(splits["validation"], f"{source.place}, split 'validation'")
     kept, counts = {}, {}

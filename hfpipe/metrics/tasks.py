@@ -91,6 +91,14 @@ class Task(ABC):
         """
         return ~np.isnan(np.asarray(truth, dtype=np.float64))
 
+    def unknown(self, rows: int) -> npt.NDArray[np.float64]:
+        """The truth of rows without a label.
+
+        >>> Regression().unknown(2).tolist()
+        [nan, nan]
+        """
+        return np.full(rows, np.nan)
+
     def metric_names(self) -> list[str]:
         """Every name that ``metrics`` can give.
 
@@ -138,6 +146,10 @@ class Classification(Task):
     def labelled(self, truth: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         """Rows whose class is not -1."""
         return np.asarray(truth, dtype=np.int64) >= 0
+
+    def unknown(self, rows: int) -> npt.NDArray[np.float64]:
+        """-1 a row."""
+        return np.full(rows, -1.0)
 
     def metric_names(self) -> list[str]:
         """Fewer top-k with fewer than three classes; ``f1`` and its like with two."""
@@ -254,6 +266,10 @@ class MultiLabel(Task):
     def labelled(self, truth: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         """Rows without NaN."""
         return np.logical_not(np.isnan(np.asarray(truth, dtype=np.float64)).any(axis=1))
+
+    def unknown(self, rows: int) -> npt.NDArray[np.float64]:
+        """NaN for every class of a row."""
+        return np.full((rows, len(self.labels)), np.nan)
 
     def metric_names(self) -> list[str]:
         """The same for any labels."""

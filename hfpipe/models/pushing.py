@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hfpipe.hub.endpoint import Endpoint
 from hfpipe.hub.publish import Published, folder_files, publish
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 MODEL_FILES = (
     "*.safetensors",
@@ -22,6 +19,13 @@ MODEL_FILES = (
     "vocab.*",
     "merges.txt",
     "*token*.json",
+    "tools/*",
+    "adapter_*",
+    "tabular.*",
+    "preprocessor_config.json",
+    "modeling_hfpipe.py",
+    "config.json",
+    "processor.safetensors",
 )
 """What an earlier model may have left in its repo, and a loader would take for this one's."""
 
@@ -29,8 +33,7 @@ MODEL_FILES = (
 def push_model(
     endpoint: Endpoint,
     repo_id: str,
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
+    save: Callable[[Path], None],
     story: Mapping[str, Any],
     extra: Mapping[str, bytes],
     *,
@@ -41,8 +44,7 @@ def push_model(
     Args:
         endpoint: The Hub.
         repo_id: ``namespace/name``.
-        model: Saved as safetensors.
-        tokenizer: Saved beside it.
+        save: Writes model and tools into a folder.
         story: Becomes ``hfpipe/run.json``.
         extra: Further files: path in the repo to content.
         private: Whether a repo that this call makes is private.
@@ -53,11 +55,11 @@ def push_model(
     """
     run = json.dumps(story, indent=2, ensure_ascii=False) + "\n"
     with TemporaryDirectory() as scratch:
-        model.save_pretrained(scratch)
-        tokenizer.save_pretrained(scratch)
+        save(Path(scratch))
         files: dict[str, Path | bytes] = {**folder_files(Path(scratch)), **extra}
         files["hfpipe/run.json"] = run.encode()
-        message = f"Fine-tune {story['base_model']['repo_id']} on {story['dataset']['repo_id']}"
+        origins = ", ".join(each["repo_id"] for each in story["origins"].values())
+        message = f"Fine-tune {origins or story['recipe']} on {story['dataset']['repo_id']}"
         return publish(
             endpoint, repo_id, "model", files, message, private=private, delete=MODEL_FILES
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,15 +12,14 @@ from hfpipe.recipe import Recipe
 from hfpipe.training.precision import bf16_is_fast, on_cpu
 
 if TYPE_CHECKING:
-    import numpy as np
     from datasets import Dataset
-    from transformers import (
-        EvalPrediction,
-        PreTrainedModel,
-        PreTrainedTokenizerBase,
-        Trainer,
-        TrainingArguments,
-    )
+    from transformers import EvalPrediction, Trainer, TrainingArguments
+
+    from hfpipe.inputs.collator import Collator
+    from hfpipe.metrics.tasks import Task
+
+ROWS = {"remove_unused_columns": False, "label_names": ["labels"]}
+"""What lets encoded rows reach the collator as they are, and labels the metrics."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +62,7 @@ def training_arguments(recipe: Recipe, folder: Path, reporting: Reporting) -> Tr
         "disable_tqdm": reporting.quiet,
         "restore_callback_states_from_checkpoint": True,
         "dataloader_pin_memory": torch.cuda.is_available(),
+        **ROWS,
     }
     best = recipe.training.get("metric_for_best_model")
     if best:
@@ -80,37 +80,45 @@ def training_arguments(recipe: Recipe, folder: Path, reporting: Reporting) -> Tr
 
 
 def build_trainer(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
+    model: Any,
     arguments: TrainingArguments,
+    collator: Collator,
+    task: Task,
     train: Dataset | None = None,
     validation: Dataset | None = None,
+    *,
+    seed: int | None = None,
+    loss: Callable[..., Any] | None = None,
 ) -> Trainer:
-    """A Trainer with dynamic padding, our metrics and our progress bar.
+    """A Trainer with dynamic padding, our metrics, our losses and our progress bar.
 
     Args:
-        model: A classifier.
-        tokenizer: Pads the batches.
+        model: What ``Family.build`` gave.
         arguments: See ``training_arguments``.
+        collator: Makes batches without random changes.
+        task: Says what is measured.
         train: Encoded rows, with labels.
         validation: Encoded rows, with labels: what the best checkpoint is chosen on.
+        seed: Of random changes to the inputs in training; None for none.
+        loss: As ``Trainer(compute_loss_func=…)``; None: the model's own.
     """
-    from transformers import DataCollatorWithPadding, Trainer
     from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
     from hfpipe.training.memory import keep_freed_memory
     from hfpipe.training.progress import Progress
+    from hfpipe.training.trainer import HfpipeTrainer
 
     if arguments.device.type == "cpu":
         keep_freed_memory()
-    trainer = Trainer(
+    trainer = HfpipeTrainer(
         model=model,
         args=arguments,
         train_dataset=train,
         eval_dataset=validation,
-        processing_class=tokenizer,
-        data_collator=DataCollatorWithPadding(tokenizer),
-        compute_metrics=compute_metrics(),
+        data_collator=collator,
+        compute_metrics=compute_metrics(task),
+        compute_loss_func=loss,
+        train_collator=replace(collator, seed=seed),
     )
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
@@ -119,46 +127,29 @@ def build_trainer(
     return trainer
 
 
-def compute_metrics() -> Callable[[EvalPrediction], dict[str, float]]:
-    """The metrics that the Trainer computes on validation."""
-    from hfpipe.metrics.classification import classification_metrics
+def compute_metrics(task: Task) -> Callable[[EvalPrediction], dict[str, float]]:
+    """The metrics that the Trainer computes on validation, at the threshold that suits it best."""
 
     def on(prediction: EvalPrediction) -> dict[str, float]:
-        scores = classification_metrics(prediction.label_ids, softmax(prediction.predictions))
-        return {name: value for name, value in scores.items() if value is not None}
+        truth, scores = prediction.label_ids, task.scores(prediction.predictions)
+        found = task.metrics(truth, scores, task.best_threshold(truth, scores))
+        return {name: value for name, value in found.items() if value is not None}
 
     return on
 
 
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Probabilities ``(n, classes)`` of logits ``(n, classes)``, in float64.
-
-    >>> import numpy as np
-    >>> softmax(np.zeros((1, 4))).tolist()
-    [[0.25, 0.25, 0.25, 0.25]]
-    """
-    from scipy.special import softmax as stable_softmax
-
-    return stable_softmax(logits.astype("float64"), axis=-1)
-
-
-def check_best_metric(recipe: Recipe, classes: int) -> None:
+def check_best_metric(recipe: Recipe, task: Task) -> None:
     """Refuse, before any training, a best-model metric that evaluation does not produce.
 
     Args:
         recipe: Its ``training.metric_for_best_model`` is looked at.
-        classes: How many; some metrics exist for two classes only.
+        task: Says what evaluation produces.
 
     Raises:
         UserError: With the nearest names.
     """
-    import numpy as np
-
-    from hfpipe.metrics.classification import classification_metrics
-
     wanted = str(recipe.training.get("metric_for_best_model") or "loss").removeprefix("eval_")
-    truth = np.arange(classes)
-    produced = [*classification_metrics(truth, np.eye(classes)), "loss"]
+    produced = [*task.metric_names(), "loss"]
     if wanted not in produced:
         raise UserError(
             f"recipe {recipe.name}: training.metric_for_best_model '{wanted}' is not a metric of "

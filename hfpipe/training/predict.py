@@ -1,46 +1,87 @@
-"""Logits for every row, in dataset order, computed in length order."""
+"""What a model says of every row, in dataset order."""
 
 from __future__ import annotations
 
 import tempfile
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hfpipe.inputs.encoding import LABELS
+
 if TYPE_CHECKING:
     from datasets import Dataset
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from hfpipe.inputs.collator import Collator
+    from hfpipe.metrics.tasks import Task
+    from hfpipe.models.families.tabular import TabularFit
+    from hfpipe.models.table import Table
+
+TABLE_ROWS = 2000
 
 
-def predict_logits(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
+@dataclass(frozen=True)
+class Outputs:
+    """What a model said.
+
+    Attributes:
+        logits: ``(rows, logits)`` float32; of a tabular model ``(rows, 1)`` float64.
+        extras: What else it tells of each row, by name.
+    """
+
+    logits: np.ndarray
+    extras: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+def predict_outputs(
+    model: Any,
+    collator: Collator,
     encoded: Dataset,
+    task: Task,
     batch_size: int,
     quiet: bool = False,
     bf16: bool = False,
-) -> np.ndarray:
-    """Run a classifier over encoded rows.
-
-    Rows of one length share a batch, so that little padding is computed; the longest come
-    first, so that running out of memory shows at once. The result is put back in order.
+) -> Outputs:
+    """Run any model over encoded rows.
 
     Args:
-        model: The classifier.
-        tokenizer: Pads the batches.
-        encoded: See ``Processor.encode``.
+        model: What ``Family.load`` gave.
+        collator: Makes the batches.
+        encoded: See ``hfpipe.inputs.encoding.encode_rows``.
+        task: What is predicted.
         batch_size: Rows a batch.
         quiet: No progress bar.
         bf16: Compute in bfloat16, where the device is fast in it. Scores then differ from
             float32's, and between batch sizes, in the third digit.
+    """
+    from hfpipe.models.families.tabular import TabularFit
 
-    Returns:
-        ``(rows, classes)`` float32 logits, in the order of ``encoded``.
+    if isinstance(model, TabularFit):
+        assert model.model is not None
+        said = model.model.predict(table_of(model, collator, encoded))
+        return Outputs(said[:, None])
+    return _network(model, collator, encoded, task, batch_size, quiet, bf16)
+
+
+def _network(
+    model: Any,
+    collator: Collator,
+    encoded: Dataset,
+    task: Task,
+    batch_size: int,
+    quiet: bool,
+    bf16: bool,
+) -> Outputs:
+    """Rows of one length share a batch, so that little padding is computed; the longest come first.
+
+    So running out of memory shows at once. The result is put back in order.
     """
     import torch
     from transformers import TrainingArguments
 
-    from hfpipe.training.fit import build_trainer
+    from hfpipe.training.fit import ROWS, build_trainer
     from hfpipe.training.precision import bf16_is_fast, on_cpu
 
     order = np.argsort(-np.asarray(encoded["length"]), kind="stable")
@@ -53,12 +94,81 @@ def predict_logits(
             dataloader_pin_memory=torch.cuda.is_available(),
             report_to="none",
             disable_tqdm=quiet,
+            **ROWS,
         )
-        trainer = build_trainer(model, tokenizer, arguments)
+        trainer = build_trainer(model, arguments, collator, task)
         trainer.compute_metrics = None
-        sorted_rows = encoded.select(order)
-        held = [name for name in ("labels", "length") if name in sorted_rows.column_names]
-        logits = trainer.predict(sorted_rows.remove_columns(held)).predictions
-    restored = np.empty_like(logits, dtype=np.float32)
-    restored[order] = logits
-    return restored
+        rows = encoded.select(order)
+        if LABELS in rows.column_names:
+            rows = rows.remove_columns(LABELS)
+        # A wrapper's extras are left out of what the Trainer keeps unless nothing is to be.
+        ignored: list[str] | None = [] if _is_ours(model) else None
+        said = trainer.predict(rows, ignore_keys=ignored).predictions
+    logits, extras = said if isinstance(said, tuple) else (said, {})
+    back = np.argsort(order, kind="stable")
+    kept = {name: np.asarray(each)[back] for name, each in _per_row(extras, len(order))}
+    return Outputs(np.asarray(logits, np.float32)[back], kept)
+
+
+def _is_ours(model: Any) -> bool:
+    from hfpipe.models.base import HfpipeModel
+
+    return isinstance(model, HfpipeModel)
+
+
+def _per_row(extras: Any, rows: int) -> Iterator[tuple[str, Any]]:
+    for name, each in extras.items() if isinstance(extras, Mapping) else ():
+        if len(each) == rows:
+            yield name, each
+
+
+def named_extras(model: Any, outputs: Outputs) -> dict[str, np.ndarray]:
+    """The weights of towers by the towers' names: ``gate_weight.video`` → ``(rows,)``."""
+    towers = getattr(model, "towers_in_order", None) or getattr(model, "names", None) or []
+    found = {}
+    for name, values in outputs.extras.items():
+        if values.ndim == 2 and values.shape[1] == len(towers):
+            singular = name.removesuffix("s")
+            for at, tower in enumerate(towers):
+                found[f"{singular}.{tower}"] = values[:, at]
+    return found
+
+
+def table_of(model: TabularFit, collator: Collator, encoded: Dataset) -> Table:
+    """Encoded rows as the arrays of a tabular model: the same tensors that a network would see."""
+    from hfpipe.models.table import Table
+
+    blocks = [
+        _block(model, collator(encoded.select(range(start, min(start + TABLE_ROWS, len(encoded))))))
+        for start in range(0, len(encoded), TABLE_ROWS)
+    ]
+    numeric, categories, vectors = (np.concatenate(each) for each in zip(*blocks, strict=True))
+    return Table.of(vectors, numeric, categories)
+
+
+def _block(model: TabularFit, batch: Mapping[str, Any]) -> tuple[np.ndarray, ...]:
+    import torch
+
+    from hfpipe.models.parts.batches import presence
+    from hfpipe.models.parts.fusion import fuse
+
+    inputs = batch["inputs"]
+    rows = len(next(iter(next(iter(inputs.values())).values())))
+    numeric, categories, vectors = [], [], []
+    for name in sorted(inputs):
+        tensors = inputs[name]
+        if "codes" in tensors:
+            categories.append(tensors["codes"])
+        elif "missing" in tensors:
+            numeric += [tensors["values"], tensors["missing"].float()]
+        else:
+            vectors.append(name)
+    fused = torch.zeros(rows, 0)
+    if vectors:
+        present = torch.stack([presence(inputs[name]) for name in vectors], dim=1)
+        fused = fuse([inputs[name]["values"] for name in vectors], present, model.strategy)
+    return (
+        torch.cat([torch.zeros(rows, 0), *numeric], dim=1).double().numpy(),
+        torch.cat([torch.zeros(rows, 0).long(), *categories], dim=1).numpy(),
+        fused.double().numpy(),
+    )

@@ -1,27 +1,23 @@
-"""The stock Trainer for sequences in memory, with the best threshold of every epoch."""
+"""Train sequences that are in memory: the best threshold of every epoch, the best epoch back."""
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
-import numpy.typing as npt
-
 from hfpipe.errors import UserError
 from hfpipe.inputs.collator import Collator
-from hfpipe.inputs.encoding import LABELS
-from hfpipe.inputs.processor import Processor
-from hfpipe.metrics.binary import binary_metrics
-from hfpipe.metrics.thresholds import best_threshold
+from hfpipe.metrics.tasks import Binary
 from hfpipe.models.sequence import SequenceModel
+from hfpipe.training.fit import ROWS, build_trainer
 
 if TYPE_CHECKING:
     from datasets import Dataset
-    from transformers import EvalPrediction, PreTrainedModel, Trainer
+    from transformers import EvalPrediction, Trainer
+
+BINARY = Binary()
 
 BEST_F1: Mapping[str, Any] = {
     "weight_decay": 0.01,
@@ -70,75 +66,45 @@ class TrainResult:
 
 
 def sequence_trainer(
-    model: PreTrainedModel,
-    processor: Processor,
+    model: SequenceModel,
+    collator: Collator,
     folder: str,
     settings: Mapping[str, Any],
-    splits: tuple[Dataset, Dataset] | None = None,
+    splits: tuple[Dataset, Dataset],
     *,
     quiet: bool = True,
 ) -> Trainer:
-    """A Trainer with the house's collator and, for validation, ``tuned_metrics``.
+    """The Trainer of every recipe, with ``BEST_F1`` and the threshold among the metrics.
 
     Args:
-        model: A binary model.
-        processor: What encoded the rows.
+        model: What to train.
+        collator: Of its processor.
         folder: For checkpoints.
-        settings: ``TrainingArguments``.
-        splits: Encoded train and validation rows; none, to predict only.
+        settings: More ``TrainingArguments``.
+        splits: Encoded train and validation rows.
         quiet: No progress bar.
 
     Raises:
         UserError: A setting that ``TrainingArguments`` refuses.
     """
     import torch
-    from transformers import Trainer, TrainingArguments
-    from transformers.trainer_callback import PrinterCallback, ProgressCallback
-
-    from hfpipe.training.progress import Progress
+    from transformers import TrainingArguments
 
     try:
         arguments = TrainingArguments(
             output_dir=folder,
-            remove_unused_columns=False,
             dataloader_pin_memory=torch.cuda.is_available(),
             report_to="none",
             disable_tqdm=quiet,
+            **ROWS,
+            **BEST_F1,
             **settings,
         )
     except (TypeError, ValueError) as error:
         raise UserError(" ".join(str(error).split())[:300]) from error
-    train, validation = splits or (None, None)
-    trainer = Trainer(
-        model=model,
-        args=arguments,
-        data_collator=Collator(processor, {}),
-        train_dataset=train,
-        eval_dataset=validation,
-        compute_metrics=tuned_metrics,
-    )
-    trainer.remove_callback(PrinterCallback)
-    trainer.remove_callback(ProgressCallback)
-    if not quiet:
-        trainer.add_callback(Progress())
+    trainer = build_trainer(model, arguments, collator, BINARY, *splits)
+    trainer.compute_metrics = tuned_metrics
     return trainer
-
-
-def predict_probabilities(
-    model: PreTrainedModel, processor: Processor, encoded: Dataset, batch_size: int
-) -> npt.NDArray[np.float64]:
-    """``(rows,)`` probability of 1 of encoded rows, in order.
-
-    Args:
-        model: A binary model.
-        processor: What encoded the rows.
-        encoded: With labels, which are not looked at.
-        batch_size: Rows at a time.
-    """
-    with tempfile.TemporaryDirectory() as scratch:
-        settings = {"per_device_eval_batch_size": batch_size}
-        trainer = sequence_trainer(model, processor, scratch, settings)
-        return probabilities(trainer.predict(encoded.remove_columns(LABELS)).predictions)
 
 
 def tuned_metrics(prediction: EvalPrediction) -> dict[str, float]:
@@ -147,23 +113,10 @@ def tuned_metrics(prediction: EvalPrediction) -> dict[str, float]:
     Args:
         prediction: Logits ``(rows, 1)`` and labels ``(rows,)``, both classes among them.
     """
-    scores = probabilities(prediction.predictions)
-    threshold = best_threshold(prediction.label_ids, scores).threshold
-    assert threshold is not None
-    found = binary_metrics(prediction.label_ids, scores, threshold) | {"threshold": threshold}
+    scores = BINARY.scores(prediction.predictions)
+    threshold = BINARY.best_threshold(prediction.label_ids, scores)
+    found = BINARY.metrics(prediction.label_ids, scores, threshold) | {"threshold": threshold}
     return {name: value for name, value in found.items() if value is not None}
-
-
-def probabilities(logits: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """``(rows,)`` probability of 1 of logits ``(rows, 1)``.
-
-    >>> probabilities([[0.0]]).tolist()
-    [0.5]
-    """
-    from scipy.special import expit
-
-    found: npt.NDArray[np.float64] = expit(np.asarray(logits, np.float64)[:, 0])
-    return found
 
 
 def by_epoch(log: Sequence[Mapping[str, float]]) -> list[dict[str, float]]:

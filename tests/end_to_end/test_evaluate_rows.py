@@ -169,16 +169,22 @@ def test_logits_do_not_depend_on_the_batch(hub, model, batch_size):
     from datasets import Dataset
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    from hfpipe.training.predict import predict_logits
+    from hfpipe.inputs.collator import Collator
+    from hfpipe.inputs.encoding import encode_rows
+    from hfpipe.inputs.processor import Processor, TextInput
+    from hfpipe.metrics.tasks import task_of
+    from hfpipe.training.predict import predict_outputs
 
     tokenizer = AutoTokenizer.from_pretrained(model)
     network = AutoModelForSequenceClassification.from_pretrained(model).eval()
     texts = [row["text"] for row in toy_rows(40, 5)]
     with torch.no_grad():
         alone = [network(**tokenizer(text, return_tensors="pt")).logits[0] for text in texts]
-    rows = tokenizer(texts)
-    encoded = Dataset.from_dict({**rows, "length": [len(ids) for ids in rows["input_ids"]]})
+    processor = Processor({"text": TextInput(["text"])}, None)
+    tools = {"text": tokenizer}
+    encoded = encode_rows(processor, Dataset.from_dict({"text": texts}), tools, quiet=True)
     assert len(set(encoded["length"])) > 10
-    found = predict_logits(network, tokenizer, encoded, batch_size, quiet=True)
+    collator, task = Collator(processor, tools, flat=True), task_of("classification")
+    found = predict_outputs(network, collator, encoded, task, batch_size, quiet=True).logits
     assert found.shape == (40, 3)
     np.testing.assert_allclose(found, torch.stack(alone).numpy(), atol=max(tolerance(), 1e-5))

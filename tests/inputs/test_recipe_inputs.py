@@ -85,7 +85,7 @@ def test_columns_that_the_recipe_leaves_open_are_those_of_preparation():
 def test_the_task_is_what_the_dataset_was_prepared_for_unless_it_is_said():
     prepared = {**PREPARED, "label": "age", "task": "regression"}
     assert fitted(Data(), prepared).target.problem_type == "regression"
-    said = fit_processor(TRAIN, Data(label="age"), prepared, "x", task="binary", positive="1")
+    said = fit_processor(TRAIN, Data(label="age", task="binary", positive="1"), prepared, "x")
     assert said.labels == ["2", "1"]
 
 

@@ -41,8 +41,8 @@ def numbers(count: int, seed: int) -> list[dict]:
 
 
 def load(hub, repo: str, **options):
-    data = Data(inputs=options.pop("inputs", INPUTS), label=options.pop("label", "y"))
-    return load_training_data(hub, repo, data, None, 42, **options)
+    data = Data(**{"inputs": INPUTS, "label": "y", **options})
+    return load_training_data(hub, repo, data, None, 42)
 
 
 def test_validation_and_test_rows_change_nothing_of_what_is_fitted(hub):

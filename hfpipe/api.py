@@ -1,0 +1,164 @@
+"""The verbs of the command line as functions, for notebooks and scripts."""
+
+from __future__ import annotations
+
+import atexit
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hfpipe.errors import UserError, nearest
+from hfpipe.hub.endpoint import Endpoint, connect
+
+if TYPE_CHECKING:
+    from data_prep.preparing import Prepared
+    from hfpipe.evaluating import Evaluated
+    from hfpipe.finetuning import Finetuned
+    from hfpipe.loading import LoadedModel
+
+_open: dict[str | None, Endpoint] = {}
+_until_exit = ExitStack()
+atexit.register(_until_exit.close)
+
+
+def prepare(
+    inputs: str | Path | Sequence[str | Path],
+    recipe: str | None = None,
+    *,
+    hub: str | None = None,
+    **options: Any,
+) -> Prepared:
+    """Clean, balance, split and audit rows; push them where ``target`` is given.
+
+    Args:
+        inputs: Files, folders or ``hf://`` and other addresses.
+        recipe: Its ``prepare:`` block counts where ``options`` say nothing.
+        hub: As ``--hub``; the same for all calls of one process.
+        **options: The flags of ``hfpipe prepare``, as ``text=["title"]``, ``label="topic"``,
+            ``target="topics"``, ``out="data"``.
+
+    Returns:
+        What was written and pushed, with all counts.
+
+    Raises:
+        UserError: What was given cannot be meant.
+    """
+    from rich.console import Console
+
+    from data_prep.options import PrepareOptions, check_options
+    from data_prep.preparing import prepare as run
+    from hfpipe.recipe import Prepare, load_recipe
+
+    _check_names(options, [each.name for each in fields(PrepareOptions)], "prepare")
+    if options.get("out") is not None:
+        options["out"] = Path(options["out"])
+    if isinstance(options.get("text"), str):
+        options["text"] = [options["text"]]
+    block = load_recipe(recipe).prepare if recipe else Prepare()
+    chosen = PrepareOptions.of(block, **options)
+    check_options(chosen)
+    named = [inputs] if isinstance(inputs, str | Path) else list(inputs)
+    return run(named, chosen, _endpoint(hub), Console(highlight=False, soft_wrap=True))
+
+
+def finetune(
+    recipe: str,
+    *,
+    dataset: str | None = None,
+    target: str | None = None,
+    out: str | Path | None = None,
+    hub: str | None = None,
+    downsample: int | None = None,
+    public: bool = False,
+    wandb: bool = False,
+    quiet: bool = False,
+    **overrides: Any,
+) -> Finetuned:
+    """Fine-tune as a recipe says and push the model.
+
+    Args:
+        recipe: A recipe's name, or the path of a YAML file.
+        dataset: The dataset repo.
+        target: The model repo; by default the recipe's name.
+        out: The run folder.
+        hub: As ``--hub``; the same for all calls of one process.
+        downsample: Train on at most so many rows.
+        public: Whether a new model repo is public.
+        wandb: Whether to track the run.
+        quiet: No progress bars.
+        **overrides: Anything in the recipe: ``training__learning_rate=3e-5``, or
+            ``**{"training.learning_rate": 3e-5}``.
+
+    Raises:
+        UserError: What was given cannot work.
+    """
+    from hfpipe.finetuning import FinetuneOptions
+    from hfpipe.finetuning import finetune as run
+    from hfpipe.recipe import load_recipe
+
+    values = {key.replace("__", "."): value for key, value in overrides.items()}
+    if plain := [key for key in values if "." not in key]:
+        own = ["dataset", "target", "out", "hub", "downsample", "public", "wandb", "quiet"]
+        raise UserError(
+            f"finetune: no argument '{plain[0]}'{nearest(plain[0], own)}; what is in the recipe is "
+            "said as training__seed=7"
+        )
+    composed = load_recipe(recipe, values)
+    composed.data.dataset = dataset or composed.data.dataset
+    place = None if out is None else Path(out)
+    options = FinetuneOptions(
+        target=target, out=place, rows=downsample, public=public, wandb=wandb, quiet=quiet
+    )
+    return run(composed, _endpoint(hub), options)
+
+
+def evaluate(model: str, *, hub: str | None = None, **options: Any) -> Evaluated:
+    """Evaluate a pushed model.
+
+    Args:
+        model: ``NAMESPACE/NAME[@REVISION]``.
+        hub: As ``--hub``; the same for all calls of one process.
+        **options: The fields of ``hfpipe.evaluating.EvaluateOptions``: ``dataset``, ``split``,
+            ``file``, ``slices``, ``out``, ….
+
+    Raises:
+        UserError: No such model or data.
+    """
+    from hfpipe.evaluating import EvaluateOptions
+    from hfpipe.evaluating import evaluate as run
+
+    _check_names(options, [each.name for each in fields(EvaluateOptions)], "evaluate")
+    for name in ("file", "out", "predictions"):
+        if options.get(name) is not None:
+            options[name] = Path(options[name])
+    return run(model, _endpoint(hub), EvaluateOptions(**options))
+
+
+def load(model: str, *, hub: str | None = None) -> LoadedModel:
+    """Load a pushed model; its ``predict`` takes rows as the dataset had them.
+
+    Args:
+        model: ``NAMESPACE/NAME[@REVISION]``.
+        hub: As ``--hub``; the same for all calls of one process.
+
+    Raises:
+        UserError: No such model.
+    """
+    from hfpipe.loading import load_pushed
+
+    return load_pushed(_endpoint(hub), model)
+
+
+def _endpoint(hub: str | None) -> Endpoint:
+    """The Hub; one that was started here goes on until the process ends."""
+    if hub not in _open:
+        _open[hub] = _until_exit.enter_context(connect(hub))
+    return _open[hub]
+
+
+def _check_names(given: Mapping[str, Any], known: Sequence[str], verb: str) -> None:
+    for name in given:
+        if name not in known:
+            raise UserError(f"{verb}: no option '{name}'{nearest(name, known)}")

@@ -1,0 +1,159 @@
+"""From what a model said of rows to the evaluation record and the rows of ``predictions.jsonl``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hfpipe.errors import UserError, nearest
+from hfpipe.evaluation.predictions import task_rows
+from hfpipe.evaluation.profiles import ProfileChoice, Scored
+from hfpipe.evaluation.record import EvaluationRecord, evaluation_record
+from hfpipe.inputs.processor import Processor
+from hfpipe.inputs.splits import row_ids
+from hfpipe.metrics.tasks import Metrics, Task
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from hfpipe.inputs.training_data import TrainingData
+    from hfpipe.recipe import Evaluation
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A verdict.
+
+    Attributes:
+        record: The evaluation record.
+        rows: Of ``predictions.jsonl``, in dataset order.
+    """
+
+    record: EvaluationRecord
+    rows: list[dict[str, Any]]
+
+
+def scored_rows(
+    processor: Processor,
+    dataset: Dataset,
+    truth: np.ndarray,
+    scores: np.ndarray,
+    extras: Mapping[str, np.ndarray],
+    wanted: Evaluation,
+    place: str,
+) -> Scored:
+    """Rows with all that the record needs of them.
+
+    Args:
+        processor: Says what the model was shown.
+        dataset: The rows.
+        truth: As ``LabelSpec.encode`` gives it.
+        scores: As ``Task.scores`` gives them.
+        extras: See ``Scored``.
+        wanted: The columns to slice and group by.
+        place: What to call the rows in a message.
+
+    Raises:
+        UserError: A column is not there.
+    """
+    columns = [*wanted.slices, *([wanted.group_by] if wanted.group_by else [])]
+    check_slices(columns, dataset, place)
+    groups = [str(each) for each in dataset[wanted.group_by]] if wanted.group_by else []
+    return Scored(
+        row_ids(dataset),
+        processor.shown(dataset),
+        truth,
+        scores,
+        {column: list(dataset[column]) for column in wanted.slices},
+        extras,
+        groups,
+    )
+
+
+def check_slices(columns: list[str], dataset: Dataset, place: str) -> None:
+    """Make sure that columns to slice or group by are there.
+
+    Raises:
+        UserError: With the nearest name.
+    """
+    for column in columns:
+        if column not in dataset.column_names:
+            near = nearest(column, dataset.column_names)
+            raise UserError(f"{place} has no column '{column}' (evaluation){near}")
+
+
+def judge(
+    task: Task,
+    scored: Scored,
+    *,
+    threshold: float | None,
+    choice: ProfileChoice | None = None,
+    baselines: Mapping[str, Metrics] | None = None,
+    **place: Any,
+) -> Judged:
+    """Score, slice and list rows; of a profile, its groups.
+
+    Args:
+        task: What is predicted.
+        scored: The rows.
+        threshold: Fitted on validation.
+        choice: Of a profile.
+        baselines: Beside the model's metrics.
+        **place: ``model``, ``model_revision``, ``dataset``, ``dataset_revision``, ``split``.
+    """
+    table: dict[str, Metrics] = {}
+    if choice is not None:
+        truth, scores, groups = scored.labelled(task)
+        table = choice.table(truth, scores, groups) if len(truth) else {}
+        scored = scored.by_group(task, choice)
+        threshold = choice.decisions.get(choice.aggregation, threshold)
+    record = evaluation_record(
+        task,
+        scored.truth,
+        scored.scores,
+        threshold=threshold,
+        baselines=baselines,
+        slices=scored.slices,
+        extras=scored.extras,
+        **place,
+    )
+    if table:
+        record = replace(record, slices={**record.slices, "aggregation": table})
+    rows = task_rows(
+        task, scored.row_ids, scored.inputs, scored.truth, scored.scores, record.threshold
+    )
+    return Judged(record, list(rows))
+
+
+def fit_choices(
+    task: Task, scored: Scored, group_by: str | None, aggregation: str | None, vote: float | None
+) -> tuple[float | None, ProfileChoice | None]:
+    """The threshold and, for a profile, its choices: all of them made on validation.
+
+    Args:
+        task: What is predicted.
+        scored: The validation rows.
+        group_by: The column of the groups; None without a profile.
+        aggregation: The profile's; None without one.
+        vote: From which probability on a row votes; None for the best threshold of the rows.
+    """
+    truth, scores, groups = scored.labelled(task)
+    threshold = task.best_threshold(truth, scores)
+    if aggregation is None or group_by is None:
+        return threshold, None
+    chosen = vote if vote is not None else threshold if threshold is not None else 0.5
+    return threshold, ProfileChoice.fit(truth, scores, groups, group_by, aggregation, chosen)
+
+
+def validation_baselines(task: Task, data: TrainingData, threshold: float | None) -> Any:
+    """The baselines on the validation rows, which fit no threshold of their own there."""
+    from hfpipe.evaluation.baselines import task_baselines
+
+    processor, target = data.processor, data.processor.target
+    truths = [target.encode(rows, data.source.place) for rows in (data.train, data.validation)]
+    return task_baselines(
+        task, processor, data.train, truths[0], data.validation, truths[1], threshold=threshold
+    )

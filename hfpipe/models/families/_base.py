@@ -1,0 +1,174 @@
+"""What every family of models can do."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from hfpipe.errors import UserError, nearest
+from hfpipe.hub.endpoint import Endpoint
+from hfpipe.hub.repos import resolve, split_revision
+from hfpipe.inputs.processor import Processor
+from hfpipe.inputs.targets import LabelSpec
+
+if TYPE_CHECKING:
+    from hfpipe.inputs.kinds import Kind
+    from hfpipe.recipe import Model, Recipe
+
+TOOLS = "tools"
+"""The folder of a repo that holds each input's tokenizer or image processor."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a model started from: a repo at a commit."""
+
+    repo_id: str
+    revision: str
+
+    @classmethod
+    def find(cls, endpoint: Endpoint, name: str, revision: str | None = None) -> Origin:
+        """Resolve ``NAMESPACE/NAME[@REVISION]``.
+
+        Raises:
+            UserError: See ``hfpipe.hub.repos.resolve``.
+        """
+        bare, named = split_revision(name)
+        repo_id = endpoint.repo_id(bare)
+        return cls(repo_id, resolve(endpoint, repo_id, "model", named or revision))
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What a family found on the Hub, before any row is read.
+
+    Attributes:
+        origins: ``base`` or a tower's name → what it starts from.
+        tools: Input name → tokenizer or image processor.
+        inputs: Input name → its state, where it was fitted with a model that is used again.
+        trained_on: Tower → the dataset that it learnt from, as ``repo_id`` and ``revision``.
+    """
+
+    origins: dict[str, Origin] = field(default_factory=dict)
+    tools: dict[str, Any] = field(default_factory=dict)
+    inputs: dict[str, Kind] = field(default_factory=dict)
+    trained_on: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def doubts(self, repo_id: str, revision: str) -> list[str]:
+        """What to tell of towers that learnt from other rows, and may know test rows.
+
+        >>> Opened(trained_on={"text": {"repo_id": "a/b", "revision": "1"}}).doubts("a/c", "1")
+        ["tower 'text' learnt from dataset 'a/b', not from 'a/c': it may know test rows"]
+        """
+        found = []
+        for name, each in self.trained_on.items():
+            if not each or (each.get("repo_id"), each.get("revision")) == (repo_id, revision):
+                continue
+            same = each.get("repo_id") == repo_id
+            other = "another version of it" if same else f"'{each.get('repo_id')}'"
+            named = "this dataset" if same else f"'{repo_id}'"
+            found.append(
+                f"tower '{name}' learnt from "
+                + (other if same else f"dataset {other}")
+                + (", whose splits may differ" if same else f", not from {named}")
+                + ": it may know test rows"
+            )
+        return found
+
+
+class Family(ABC):
+    """A way to open, build, save and load models; it holds nothing of any one of them."""
+
+    #: Whether a batch is its one input's tensors, as stock models take them.
+    flat: ClassVar[bool] = False
+    #: What the model card says of it.
+    card: ClassVar[str] = "own"
+
+    def open(self, endpoint: Endpoint, recipe: Recipe) -> Opened:
+        """Look at what the model starts from, before any row is read.
+
+        Raises:
+            UserError: It is not there, or is nothing that this kind can start from.
+        """
+        if recipe.model.base:
+            raise UserError(
+                f"model.base: a {recipe.model.kind} model starts from nothing pretrained: leave it "
+                "empty"
+            )
+        return Opened()
+
+    @abstractmethod
+    def build(
+        self,
+        endpoint: Endpoint,
+        recipe: Recipe,
+        opened: Opened,
+        processor: Processor,
+        loss: Mapping[str, Any],
+    ) -> Any:
+        """The model to train, in float32.
+
+        Args:
+            endpoint: The Hub.
+            recipe: Its ``model`` block.
+            opened: What ``open`` found.
+            processor: Fitted on train.
+            loss: See ``hfpipe.models.loss_settings``.
+
+        Raises:
+            UserError: No such model can be built.
+        """
+
+    def finish(self, model: Any, recipe: Recipe, threshold: float | None) -> Any:
+        """The model to push, made of the trained one."""
+        return model
+
+    def save(self, model: Any, tools: Mapping[str, Any], folder: Path) -> None:
+        """Write all that ``load`` needs but for the processor."""
+        model.save_pretrained(folder)
+        for name, tool in tools.items():
+            tool.save_pretrained(folder / TOOLS / name)
+
+    @abstractmethod
+    def load(
+        self, endpoint: Endpoint, repo_id: str, revision: str, processor: Processor | None
+    ) -> tuple[Any, dict[str, Any]]:
+        """A pushed model in float32, and its tools.
+
+        Args:
+            endpoint: The Hub.
+            repo_id: The model repo.
+            revision: Its commit.
+            processor: As pushed with it; None for a model that hfpipe did not make.
+
+        Raises:
+            UserError: The repo holds no such model.
+        """
+
+
+def label_names(target: LabelSpec) -> dict[str, Any]:
+    """``id2label`` and ``label2id`` of a config; ``num_labels`` where there are no classes."""
+    if not target.labels:
+        return {"num_labels": 1}
+    return {
+        "id2label": dict(enumerate(target.labels)),
+        "label2id": {label: index for index, label in enumerate(target.labels)},
+    }
+
+
+def checked_config(config_class: type, model: Model, settled: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of a config: the recipe's, and what is settled by data and loss.
+
+    Raises:
+        UserError: The recipe names what the config does not have, or what is settled elsewhere.
+    """
+    known = {each.name for each in fields(config_class)}
+    for key in model.config:
+        if key in settled or key not in known:
+            free = sorted(known - set(settled))
+            raise UserError(f"model.config.{key}: a {model.kind} has no such{nearest(key, free)}")
+    dropout = {} if model.dropout is None else {"dropout": model.dropout}
+    return {**settled, **dropout, **model.config}

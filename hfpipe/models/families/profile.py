@@ -1,0 +1,77 @@
+"""``profile``: a sequence model is trained, and wrapped with an aggregation for its authors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from hfpipe.errors import UserError
+from hfpipe.hub.endpoint import Endpoint
+from hfpipe.inputs.processor import Processor
+from hfpipe.models.families._base import Family, Opened, Origin, checked_config
+from hfpipe.models.families.own import load_own, settled_config
+
+if TYPE_CHECKING:
+    from hfpipe.recipe import Recipe
+
+AGGREGATED = ("aggregation", "threshold")
+"""Those of ``ProfileConfig`` that a recipe may set; the rest is the sequence model's."""
+
+
+class Profile(Family):
+    """Sequences learn one by one; their authors are judged by all of theirs."""
+
+    def open(self, endpoint: Endpoint, recipe: Recipe) -> Opened:
+        """See the base; ``model.base`` may name a pushed sequence model to start from."""
+        if not recipe.evaluation.group_by:
+            raise UserError(
+                "evaluation.group_by: which column says whose sequence a row is? give "
+                "evaluation.group_by=COLUMN"
+            )
+        if not recipe.model.base:
+            return Opened()
+        origin = Origin.find(endpoint, recipe.model.base, recipe.model.revision)
+        return Opened({"base": origin})
+
+    def build(
+        self,
+        endpoint: Endpoint,
+        recipe: Recipe,
+        opened: Opened,
+        processor: Processor,
+        loss: Mapping[str, Any],
+    ) -> Any:
+        """The sequence model: a new one, or that of ``model.base``."""
+        from dataclasses import replace
+
+        from hfpipe.models.sequence import SequenceConfig, SequenceModel
+
+        settled = settled_config(processor, loss)
+        own = {key: each for key, each in recipe.model.config.items() if key not in AGGREGATED}
+        arguments = checked_config(SequenceConfig, replace(recipe.model, config=own), settled)
+        if "base" not in opened.origins:
+            return SequenceModel(SequenceConfig(**arguments))
+        base = opened.origins["base"]
+        model = load_own(endpoint, base.repo_id, base.revision)
+        if not isinstance(model, SequenceModel) or model.config.inputs != settled["inputs"]:
+            raise UserError(
+                f"model.base: '{base.repo_id}' is no sequence model of these inputs: it is a "
+                f"{model.config.model_type} of {model.config.inputs}"
+            )
+        model.config.update(dict(loss))
+        return model
+
+    def finish(self, model: Any, recipe: Recipe, threshold: float | None) -> Any:
+        """The profile of the trained sequence model, whose votes count from ``threshold`` on."""
+        from hfpipe.models.profile import ProfileModel
+
+        chosen = {key: recipe.model.config[key] for key in AGGREGATED if key in recipe.model.config}
+        vote = {} if threshold is None else {"threshold": threshold}
+        labels = {"id2label": model.config.id2label, "label2id": model.config.label2id}
+        return ProfileModel.from_sequence(model, **{**vote, **chosen, **labels})
+
+    def load(
+        self, endpoint: Endpoint, repo_id: str, revision: str, processor: Processor | None
+    ) -> tuple[Any, dict[str, Any]]:
+        """See the base."""
+        return load_own(endpoint, repo_id, revision), {}

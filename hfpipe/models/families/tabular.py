@@ -1,0 +1,108 @@
+"""``ridge`` and ``gbdt``: models of scikit-learn, saved as skops."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from hfpipe.errors import UserError, nearest
+from hfpipe.hub.endpoint import Endpoint
+from hfpipe.inputs.processor import Processor
+from hfpipe.models.families._base import Family, Opened
+
+if TYPE_CHECKING:
+    from hfpipe.models.tabular_model import TabularModel
+    from hfpipe.recipe import Recipe
+
+FILES = ("tabular.json", "tabular.skops", "projector.safetensors")
+KINDS = ("numeric", "categorical", "vector")
+
+
+@dataclass
+class TabularFit:
+    """A tabular model with what makes a table of a batch; ``model`` is None until it is fitted.
+
+    Attributes:
+        family: A key of ``hfpipe.models.tabular.FAMILIES``.
+        strategy: How the vectors are fused; see ``hfpipe.models.parts.fusion.STRATEGIES``.
+        options: Of the family.
+        model: What was fitted.
+    """
+
+    family: str
+    strategy: str = "concat"
+    options: dict[str, Any] = field(default_factory=dict)
+    model: TabularModel | None = None
+
+    def save_pretrained(self, folder: Path) -> None:
+        """Write the fitted model; the strategy with it."""
+        import json
+
+        assert self.model is not None
+        self.model.save(folder)
+        summary = json.loads((folder / FILES[0]).read_text(encoding="utf-8"))
+        text = json.dumps({**summary, "strategy": self.strategy}, indent=2)
+        (folder / FILES[0]).write_text(text + "\n", encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Tabular(Family):
+    """One of the tabular models.
+
+    Attributes:
+        name: Which.
+    """
+
+    card: ClassVar[str] = "tabular"
+
+    name: str
+
+    def build(
+        self,
+        endpoint: Endpoint,
+        recipe: Recipe,
+        opened: Opened,
+        processor: Processor,
+        loss: Mapping[str, Any],
+    ) -> TabularFit:
+        """See the base; nothing is fitted yet."""
+        from hfpipe.models.parts.fusion import STRATEGIES
+
+        if processor.task != "regression":
+            raise UserError(
+                f"data.task: a {self.name} model is for regression, not for '{processor.task}'"
+            )
+        for name, each in processor.inputs.items():
+            kind = each.schema()["kind"]
+            if kind not in KINDS:
+                raise UserError(
+                    f"data.inputs.{name}: a {self.name} model takes {', '.join(KINDS)}, no {kind}"
+                )
+        options = dict(recipe.model.config)
+        strategy = options.pop("strategy", "concat")
+        if strategy not in STRATEGIES:
+            near = nearest(str(strategy), STRATEGIES)
+            raise UserError(f"model.config.strategy: no '{strategy}'{near}")
+        return TabularFit(self.name, strategy, options)
+
+    def load(
+        self, endpoint: Endpoint, repo_id: str, revision: str, processor: Processor | None
+    ) -> tuple[TabularFit, dict[str, Any]]:
+        """See the base."""
+        import json
+        import shutil
+
+        from hfpipe.hub.repos import download
+        from hfpipe.models.tabular import load_tabular
+
+        with TemporaryDirectory() as scratch:
+            for name in FILES:
+                found = download(endpoint, repo_id, "model", name, revision)
+                if found is not None:
+                    shutil.copy(found, Path(scratch) / name)
+            model = load_tabular(scratch)
+            summary = json.loads((Path(scratch) / FILES[0]).read_text(encoding="utf-8"))
+        return TabularFit(self.name, summary.get("strategy", "concat"), {}, model), {}
