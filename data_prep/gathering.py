@@ -76,44 +76,21 @@ class KeyCodes:
         return found
 
 
-def majority(groups: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Mark the rows whose label more rows of their group have than any other label.
-
-    Args:
-        groups: The group of each row, 0 or more.
-        labels: Its label, 0 or more.
-
-    Returns:
-        (rows,) bool; no row of a group with a tie is marked.
-
-    >>> majority(np.array([0, 0, 0, 1, 1, 2]), np.array([1, 0, 1, 0, 1, 0])).tolist()
-    [True, False, True, False, False, True]
-    """
-    if not len(groups):
-        return np.zeros(0, dtype=bool)
-    classes = int(labels.max()) + 1
-    found, counts = np.unique(groups * classes + labels, return_counts=True)
-    owner, label = np.divmod(found, classes)
-    most = np.zeros(int(groups.max()) + 1, dtype=np.int64)
-    np.maximum.at(most, owner, counts)
-    best = counts == most[owner]
-    won = np.full(len(most), -1, dtype=np.int64)
-    won[owner[best]] = label[best]
-    won[np.bincount(owner[best], minlength=len(most)) > 1] = -1
-    return np.asarray(labels == won[groups])
-
-
 def groups_of(codes: np.ndarray, kept: np.ndarray) -> Groups:
-    """The rows at ``kept``, ascending, by their code; the group first met comes first.
+    """The rows at ``kept``, ascending, by their code; the group of the first row comes first.
 
     >>> found = groups_of(np.array([1, 0, 1, -1]), np.array([0, 1, 2]))
     >>> found.order.tolist(), found.starts.tolist()
-    ([1, 0, 2], [0, 1, 3])
+    ([0, 2, 1], [0, 2, 3])
     """
-    order = kept[np.argsort(codes[kept], kind="stable")]
-    sorted_codes = codes[order]
-    first = np.flatnonzero(np.concatenate([[True], sorted_codes[1:] != sorted_codes[:-1]]))
-    return Groups(order, np.append(first[: len(order)], len(order)))
+    _, first, group, sizes = np.unique(
+        codes[kept], return_index=True, return_inverse=True, return_counts=True
+    )
+    by_first = np.argsort(first)
+    rank = np.empty(len(first), dtype=np.int64)
+    rank[by_first] = np.arange(len(first))
+    order = kept[np.argsort(rank[group], kind="stable")]
+    return Groups(order, np.concatenate([[0], np.cumsum(sizes[by_first])]))
 
 
 def differing(spool: Spool, groups: Groups, columns: Sequence[str]) -> set[str]:

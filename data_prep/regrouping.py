@@ -15,15 +15,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from data_prep.corpus import LabelCodes, mapped_labels
 from data_prep.exploding import explode, item_fields
 from data_prep.finding import has_column, text_array, usable_types
-from data_prep.gathering import KeyCodes, differing, gathered, groups_of, majority
+from data_prep.gathering import KeyCodes, differing, gathered, groups_of
 from data_prep.options import PrepareOptions, gather_columns
 from data_prep.reading import LISTED, limit_bad_rows
 from data_prep.rowwise import RowPlan
 from data_prep.settling import settled_plan
 from data_prep.spool import DiskBatches, Spool
+from data_prep.voting import judged, settled_labels
 from hfpipe.errors import RunError, UserError, nearest
 from hfpipe.rows.identity import ROW_ID
 from hfpipe.rows.reading import read_chunks
@@ -120,36 +120,46 @@ def _read(
     folder = scratch / "units"
     folder.mkdir()
     read = _Read(Spool(DiskBatches(folder)))
-    keys = gather_columns(options)
+    texts = [*plan.scalars, *gather_columns(options)]
     for index, source in enumerate(sources):
+        before = read.spool.rows
         columns: set[str] = set()
         rows = bad = 0
-        for chunk in read_chunks(source, [*plan.scalars, *keys], advance=advance):
-            table = usable_types(chunk.table)
-            if ROW_ID not in keys:  # the id of another unit
-                table = table.drop_columns([n for n in (ROW_ID,) if n in table.column_names])
-            rows += table.num_rows
+        for chunk in read_chunks(source, texts, advance=advance):
+            rows += chunk.table.num_rows
             bad += len(chunk.bad_digests)
             read.bad += chunk.bad[: LISTED - len(read.bad)]
             read.bad_digests += chunk.bad_digests
             columns.update(chunk.table.column_names)
-            if options.explode:
-                table = _exploded(read, table, options.explode, source.name)
+            table = _exploded(read, _usable(chunk.table, options), options.explode, source.name)
             if table.num_rows:
                 read.spool.batches.append(table)
                 read.owners.append(index)
         read.counts.append(rows + bad)
-        wanted = [(options.explode, "--explode")] if options.explode else []
-        wanted += [(name, "--gather-by") for name in keys]
-        known = columns | read.fields
-        for name, flag in wanted if rows else ():
-            if name not in known:
-                near = nearest(name, sorted(known))
-                raise UserError(f"{source.name}: no column '{name}' ({flag}){near}")
+        if rows and options.explode:
+            _check_columns(source, [options.explode], "--explode", columns)
+        if read.spool.rows > before:  # else its lists, all empty, do not tell their fields
+            _check_columns(source, gather_columns(options), "--gather-by", columns | read.fields)
     return read
 
 
-def _exploded(read: _Read, table: pa.Table, column: str, place: str) -> pa.Table:
+def _usable(table: pa.Table, options: PrepareOptions) -> pa.Table:
+    """Rows without the ids that they had as another unit."""
+    if ROW_ID in table.column_names and ROW_ID not in gather_columns(options):
+        table = table.drop_columns([ROW_ID])
+    return usable_types(table)
+
+
+def _check_columns(source: Source, names: Sequence[str], flag: str, known: set[str]) -> None:
+    for name in names:
+        if name not in known:
+            near = nearest(name, sorted(known))
+            raise UserError(f"{source.name}: no column '{name}' ({flag}){near}")
+
+
+def _exploded(read: _Read, table: pa.Table, column: str | None, place: str) -> pa.Table:
+    if column is None:
+        return table
     read.fields.update(item_fields(table, column, place))
     read.others.update(set(table.column_names) - {column})
     for name in sorted(read.fields & read.others):
@@ -201,8 +211,13 @@ def _gather(
         )
     coder = KeyCodes(keys)
     codes = np.concatenate([coder.codes(table, place) for table in spool.tables()])
-    labels, label_names = _labels(read, options, place) if label else (None, [])
-    reasons = _judged(codes, labels)
+    labels: np.ndarray | None = None
+    label_names: list[str] = []
+    if label is not None:
+        owned = zip(read.owners, spool.tables(), strict=True)
+        files = ((owner, text_array(place, table, label)) for owner, table in owned)
+        labels, label_names = settled_labels(files, options)
+    reasons = judged(codes, labels)
     lost = Counter(reasons[reasons != ""].tolist())
     order = ("empty_key", "empty_label", "other_label")
     units[-2]["dropped"] |= {reason: lost[reason] for reason in order if lost[reason]}
@@ -226,43 +241,6 @@ def _gather(
         return table.set_column(names.index(label), label, said)
 
     return gathered(spool, groups, lists, plan.text, relabelled)
-
-
-def _labels(read: _Read, options: PrepareOptions, place: str) -> tuple[np.ndarray, list[str]]:
-    """The label of each row, as it is called after ``--map-labels``; -1 where there is none."""
-    settling, last = LabelCodes(), 0
-    for owner, table in zip(read.owners, read.spool.tables(), strict=True):
-        if owner != last:
-            settling.end_file()
-            last = owner
-        settling.add(text_array(place, table, options.label or ""))
-    settling.end_file()
-    codes, names = settling.settled()
-    blank = np.array([*(not name.strip() for name in names), True], dtype=bool)
-    codes = np.where(blank[codes], -1, codes)
-    mapping = options.map_labels
-    if options.task == "regression":  # 2.50 is 2.5
-        mapping = {name: _number(name) for name in names if name.strip()}
-    return mapped_labels(codes, names, mapping) if mapping else (codes, names)
-
-
-def _number(label: str) -> str:
-    try:
-        return repr(float(label))
-    except ValueError:
-        return label
-
-
-def _judged(codes: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
-    """Why each row goes into no group; empty where it goes into one."""
-    reasons = np.full(len(codes), "", dtype=object)
-    reasons[codes < 0] = "empty_key"
-    if labels is None:
-        return reasons
-    reasons[(labels < 0) & (reasons == "")] = "empty_label"
-    kept = np.flatnonzero(reasons == "")
-    reasons[kept[~majority(codes[kept], labels[kept].astype(np.int64))]] = "other_label"
-    return reasons
 
 
 def _check_lists(lists: set[str], options: PrepareOptions, keys: Sequence[str]) -> None:
