@@ -246,6 +246,8 @@ def _words(task: Task, design: Design, texts: Sequence[str], target: Any) -> lis
 def _labelled(task: Task, rows: Dataset, truth: npt.ArrayLike) -> tuple[Dataset, Any]:
     answers = np.asarray(truth)
     kept = np.flatnonzero(task.labelled(answers))
+    if isinstance(task, Classification):
+        answers = answers.astype(np.int64)
     return (rows if len(kept) == len(rows) else rows.select(kept)), answers[kept]
 
 

@@ -8,10 +8,12 @@ from typing import Any
 
 from markupsafe import Markup
 
+from hfpipe.reports.kinds import kind_of
 from hfpipe.reports.plots import curves_plot
-from hfpipe.reports.words import TITLES, title
+from hfpipe.reports.words import title
 
-SHOWN = ("accuracy", "top_2_accuracy", "top_3_accuracy", "macro_f1")
+MOST = 4
+"""Lines a plot: so many colours there are."""
 Lines = dict[str, list[tuple[float, float]]]
 
 
@@ -26,7 +28,9 @@ def curve_plots(history: Sequence[Mapping[str, Any]]) -> list[Markup]:
     loss = learning_lines(history, {"loss": "train", "eval_loss": "validation"})
     if loss:
         plots.append(curves_plot("loss", "Loss", loss, _axis(history)))
-    names = {f"eval_{name}": title(name) for name in SHOWN if name in TITLES}
+    logged = {name.removeprefix("eval_"): None for entry in history for name in entry}
+    wanted = [name for name in kind_of(logged).shown if name in logged][:MOST]
+    names = {f"eval_{name}": title(name) for name in wanted}
     scores = learning_lines(history, names)
     if scores:
         plots.append(curves_plot("scores", "Validation metrics", scores, _axis(history)))

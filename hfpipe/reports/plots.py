@@ -118,11 +118,19 @@ def _bar(frame: Frame, y: float, height: float, value: float | None, index: int)
     return joined([box, label(end + 6, y + height / 2 + 4, percent(value), "start")])
 
 
-def reliability_plot(diagram: Reliability) -> Markup:
-    """Draw how often the model is right at each confidence, over where its rows lie."""
+def reliability_plot(
+    diagram: Reliability,
+    names: tuple[str, str, str] = ("Confidence of the prediction", "Share that is right", "right"),
+) -> Markup:
+    """Draw how often the model is right at each confidence, over where its rows lie.
+
+    Args:
+        diagram: The numbers.
+        names: Of the axis across, of the axis upwards, and what the share is of, in a word.
+    """
     frame = Frame(44, 30, 330, 250)
     counted = Frame(44, 330, 330, 60, y=(0.0, float(max(1, diagram.counts.max()))))
-    parts = [axes(frame, [], ticks(0, 1), ("", "Share that is right"))]
+    parts = [axes(frame, [], ticks(0, 1), ("", names[1]))]
     said = []
     for index, rows in enumerate(diagram.counts):
         if not rows:
@@ -130,8 +138,8 @@ def reliability_plot(diagram: Reliability) -> Markup:
         low, high = float(diagram.edges[index]), float(diagram.edges[index + 1])
         accuracy, sure = float(diagram.accuracy[index]), float(diagram.confidence[index])
         words = (
-            f"confidence {percent(low)} to {percent(high)}: "
-            f"{percent(accuracy)} right of {count(int(rows), 'row')}"
+            f"{percent(low)} to {percent(high)}: "
+            f"{percent(accuracy)} {names[2]} of {count(int(rows), 'row')}"
         )
         said.append(words)
         x, width = frame.across(low) + 1, frame.width * (high - low) - 2
@@ -145,8 +153,7 @@ def reliability_plot(diagram: Reliability) -> Markup:
         )
     start, end = frame.across(0), frame.across(1)
     parts.append(line(start, frame.down(0), end, frame.down(1), "ideal"))
-    names = ("Confidence of the prediction", "Rows")
-    parts.append(axes(counted, ticks(0, 1), [counted.y[1]], names))
+    parts.append(axes(counted, ticks(0, 1), [counted.y[1]], (names[0], "Rows")))
     return drawing("reliability", 392, 436, "Reliability diagram", "; ".join(said), parts)
 
 
