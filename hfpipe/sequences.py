@@ -11,27 +11,23 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, TypeGuard, TypeVar
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, TypeVar
 
 from hfpipe.errors import UserError
+from hfpipe.inputs.collator import Collator
 from hfpipe.inputs.sequence_rows import Data, SequenceRows, sequence_processor
 from hfpipe.metrics.aggregation import compare_aggregations
-from hfpipe.metrics.binary import THRESHOLD, binary_metrics
+from hfpipe.metrics.binary import THRESHOLD
+from hfpipe.metrics.scores import Floats
+from hfpipe.metrics.tasks import Metrics
 from hfpipe.metrics.thresholds import calculate_metrics_threshold
 from hfpipe.models.class_weights import estimate_pos_weight
 from hfpipe.models.losses import check_loss
 from hfpipe.models.parts.pretrained import load_tower
 from hfpipe.models.profile import ProfileModel
 from hfpipe.models.sequence import SequenceConfig, SequenceModel
-from hfpipe.training.sequence_trainer import (
-    BEST_F1,
-    TrainResult,
-    predict_probabilities,
-    sequence_trainer,
-)
+from hfpipe.training.predict import predict_outputs
+from hfpipe.training.sequence_trainer import BINARY, TrainResult, sequence_trainer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -48,7 +44,6 @@ __all__ = [
     "train_model",
 ]
 
-Metrics = dict[str, float | None]
 Model = TypeVar("Model", bound="PreTrainedModel")
 
 
@@ -159,6 +154,7 @@ def train_model(
         weight = estimate_pos_weight(rows[0].labels, pos_weight)
     check_loss(SimpleNamespace(problem_type="binary", pos_weight=weight))
     processor = sequence_processor(network.config.inputs)
+    collator = Collator(processor, {})
     splits = (rows[0].encode(processor), rows[1].encode(processor))
     folder = None if out is None else _made(Path(out))
     network.config.pos_weight = weight
@@ -169,10 +165,9 @@ def train_model(
         "per_device_eval_batch_size": batch_size,
         "lr_scheduler_kwargs": {"mode": "max", "factor": 0.5, "patience": patience},
         "seed": seed,
-        **BEST_F1,
     }
     with tempfile.TemporaryDirectory() as scratch:
-        trainer = sequence_trainer(network, processor, scratch, settings, splits, quiet=quiet)
+        trainer = sequence_trainer(network, collator, scratch, settings, splits, quiet=quiet)
         trainer.train()
     network.eval()
     if folder is not None:
@@ -197,14 +192,14 @@ def test_model(
         batch_size: Sequences at a time.
 
     Returns:
-        Those of ``hfpipe.metrics.binary.binary_metrics`` and ``threshold``.
+        Those of ``hfpipe.metrics.tasks.Binary`` and ``threshold``.
 
     Raises:
         UserError: A row that cannot be used.
     """
     rows = SequenceRows.read(data, "data")
     scores = _scores(_loaded(model, SequenceModel), rows, batch_size)
-    return binary_metrics(rows.labels, scores, threshold) | {"threshold": threshold}
+    return BINARY.metrics(rows.labels, scores, threshold) | {"threshold": threshold}
 
 
 test_model.__test__ = False  # type: ignore[attr-defined]  # not one for pytest
@@ -226,8 +221,8 @@ def evaluate_profile_classifier(
         batch_size: Sequences at a time; groups may be larger.
 
     Returns:
-        Those of ``binary_metrics``, and in ``threshold`` from which score on a group counts as
-        positive: 0.5 where sequences vote.
+        Those of ``hfpipe.metrics.binary``, and ``threshold``: from which score on a group counts
+        as positive, 0.5 where sequences vote.
 
     Raises:
         UserError: A row that cannot be used, no groups, a group of both classes.
@@ -275,7 +270,8 @@ def _loaded(source: Model | str | Path, *kinds: type[Model]) -> Model:
     Raises:
         UserError: It is another one, or cannot be loaded.
     """
-    model = load_tower("sequence", source, {}, {}, {})[0] if _is_name(source) else source
+    named = isinstance(source, str | Path)
+    model = load_tower("sequence", source, {}, {}, {})[0] if named else source
     if not isinstance(model, kinds):
         wanted = " or ".join(each.__name__ for each in kinds)
         raise UserError(f"it takes a {wanted}, not a {type(model).__name__}")
@@ -284,14 +280,12 @@ def _loaded(source: Model | str | Path, *kinds: type[Model]) -> Model:
     return model
 
 
-def _is_name(source: object) -> TypeGuard[str | Path]:
-    return isinstance(source, str | Path)
-
-
-def _scores(model: SequenceModel, rows: SequenceRows, batch_size: int) -> npt.NDArray[np.float64]:
+def _scores(model: SequenceModel, rows: SequenceRows, batch_size: int) -> Floats:
     """``(rows,)`` probability of 1, in order."""
     processor = sequence_processor(model.config.inputs)
-    return predict_probabilities(model, processor, rows.encode(processor), batch_size)
+    encoded, collator = rows.encode(processor), Collator(processor, {})
+    said = predict_outputs(model, collator, encoded, BINARY, batch_size, quiet=True)
+    return BINARY.scores(said.logits)
 
 
 def _check_numbers(**numbers: float) -> None:

@@ -15,7 +15,7 @@ from hfpipe import sequences as api
 from hfpipe.errors import UserError
 from hfpipe.inputs.processor import Processor
 from hfpipe.metrics.aggregation import AGGREGATIONS, compare_aggregations
-from hfpipe.metrics.binary import binary_metrics
+from hfpipe.metrics.tasks import Binary
 from hfpipe.models.profile import ProfileModel
 from hfpipe.models.sequence import SequenceModel
 
@@ -82,7 +82,7 @@ def test_learns_a_toy_task(result):
     assert found["roc_auc"] > 0.9
     assert len(result.history) == 4
     assert result.history[-1]["loss"] < result.history[0]["loss"]
-    expected = binary_metrics([each[1] for each in test], probabilities(result.model, test))
+    expected = Binary().metrics([each[1] for each in test], probabilities(result.model, test))
     assert api.test_model(result.model, test) == pytest.approx(expected | {"threshold": 0.5})
 
 
