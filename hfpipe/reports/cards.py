@@ -16,10 +16,16 @@ from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 from markupsafe import Markup
 
+from hfpipe.metrics.directions import DIRECTIONS
 from hfpipe.reports import words
+from hfpipe.reports.families import HUB_METRICS, code_of, opening, pipeline_tag, wording
+from hfpipe.reports.kinds import kind_of
 from hfpipe.reports.rendering import render
 
 TASK = "text-classification"
+LEARNT = ("vocabularies", "medians", "means", "stds")
+"""Fields of inputs that no reader wants to see."""
+INPUT_CHARACTERS = 500
 SIZES = (
     (1_000, "n<1K"),
     (10_000, "1K<n<10K"),
@@ -38,11 +44,13 @@ def model_card(
     base_model: str | None,
     labels: Sequence[str],
 ) -> str:
-    """Write the card of a fine-tuned text classifier.
+    """Write the card of a model.
 
     Args:
         repo_id: The repo that the card is for.
-        run: Its ``hfpipe/run.json``.
+        run: Its ``hfpipe/run.json``. Of its keys ``family`` (of :mod:`hfpipe.reports.families`)
+            decides how the model is loaded; ``origins`` (tower to ``repo_id`` and ``revision``),
+            ``loss``, ``threshold``, ``temperature`` and ``notes`` are told where they are there.
         metrics: The evaluation record as a dict (``metrics.json``), once there is one. Until
             then the card shows the validation metrics of ``run``.
         dataset_id: Repo id of the dataset.
@@ -52,19 +60,28 @@ def model_card(
     Returns:
         The whole ``README.md``.
     """
+    found = (metrics or {}).get("metrics") or _validation(run)
+    kind = kind_of(found).name
     header = ModelCardData(
-        library_name="transformers",
-        pipeline_tag=TASK,
-        base_model=base_model if _is_repo_id(base_model) else None,
+        library_name=wording(run).library,
+        pipeline_tag=pipeline_tag(run, found),
+        base_model=_bases(base_model, run),
         datasets=[dataset_id] if dataset_id and _is_repo_id(dataset_id) else None,
-        metrics=["accuracy", "f1"],
+        metrics=HUB_METRICS[kind],
         tags=["hfpipe"],
     )
     return render(
         "model_card.md.jinja",
+        opening=opening(run, kind, labels),
+        about=wording(run).about,
+        kind=kind,
+        decision=_decision(run, metrics or {}),
+        towers=_towers(run),
+        loss=_flat(run.get("loss") or {}),
+        notes=run.get("notes") or [],
         header=Markup(header.to_yaml()),  # noqa: S704  (YAML made by the library)
         repo_id=repo_id,
-        code=_model_code(repo_id),
+        code=code_of(repo_id, run, labels),
         labels=labels,
         results=_results(run, metrics),
         per_class=(metrics or {}).get("per_class") or {},
@@ -74,7 +91,7 @@ def model_card(
         dataset_id=dataset_id,
         dataset_revision=(run.get("dataset") or {}).get("revision"),
         settings=_flat((run.get("config") or {}).get("training") or {}),
-        inputs=run.get("inputs") or {},
+        inputs=_inputs(run),
         commands=_model_commands(repo_id, run, dataset_id),
         provenance=_flat(run.get("provenance") or {}),
     )
@@ -145,8 +162,7 @@ def _results(run: Mapping[str, Any], metrics: Mapping[str, Any] | None) -> dict[
         of = f"the {split} split" if split else "a local file"
         where = f"{words.count(metrics['n'], 'row')} of {of}"
     else:
-        found = (run.get("metrics") or {}).get("validation") or {}
-        names = {str(name).removeprefix("eval_"): value for name, value in found.items()}
+        names = _validation(run)
         columns = {"This model": {n: v for n, v in names.items() if n in words.TITLES}}
         rows = run.get("validation_rows")
         where = "the validation split" + (f" ({words.count(rows, 'row')})" if rows else "")
@@ -156,15 +172,60 @@ def _results(run: Mapping[str, Any], metrics: Mapping[str, Any] | None) -> dict[
         "columns": list(columns),
         "rows": [(words.title(n), [c.get(n) for c in columns.values()]) for n in shown],
         "with_baselines": len(columns) > 1,
+        "lower": words.listed([_low(n) for n in shown if DIRECTIONS.get(n) == "lower"]),
     }
 
 
-def _model_code(repo_id: str) -> str:
-    return (
-        "from transformers import pipeline\n\n"
-        f'classify = pipeline("text-classification", model={json.dumps(repo_id)})\n'
-        'classify("Your text", top_k=3, truncation=True)'
-    )
+def _low(name: str) -> str:
+    """A metric's name inside a sentence: acronyms stay as they are."""
+    shown = words.title(name)
+    return shown if shown[:2].isupper() else shown[0].lower() + shown[1:]
+
+
+def _validation(run: Mapping[str, Any]) -> dict[str, Any]:
+    """What the run measured on validation, under the standard names."""
+    found = (run.get("metrics") or {}).get("validation") or {}
+    return {str(name).removeprefix("eval_"): value for name, value in found.items()}
+
+
+def _decision(run: Mapping[str, Any], metrics: Mapping[str, Any]) -> dict[str, str]:
+    """What turns scores into decisions, where there is such a thing."""
+    found = {}
+    for name in ("threshold", "temperature"):
+        value = run.get(name) if metrics.get(name) is None else metrics[name]
+        if isinstance(value, (int, float)):
+            found[name.capitalize()] = words.number(float(value))
+    return found
+
+
+def _towers(run: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """What the model is made of, where that is more than its base model."""
+    origins = run.get("origins") or {}
+    return {name: each for name, each in origins.items() if name != "base" and each}
+
+
+def _bases(base_model: str | None, run: Mapping[str, Any]) -> str | list[str] | None:
+    """What the header names as the base: the base model, or the repos of all towers."""
+    if base_model is not None:
+        return base_model if _is_repo_id(base_model) else None
+    repos = [str(each.get("repo_id")) for each in _towers(run).values()]
+    return [repo for repo in dict.fromkeys(repos) if _is_repo_id(repo)] or None
+
+
+def _inputs(run: Mapping[str, Any]) -> dict[str, str]:
+    """Each input in a line; what was learnt for it is for machines, and left out."""
+    found = {}
+    for name, state in (run.get("inputs") or {}).items():
+        told = {key: value for key, value in state.items() if key not in LEARNT}
+        lists = {key: value for key, value in told.items() if isinstance(value, (list, tuple))}
+        joined = {key: ", ".join(map(str, value)) for key, value in lists.items() if value}
+        parts = [
+            f"{key}: {joined.get(key, value)}"
+            for key, value in told.items()
+            if key in joined or key not in lists
+        ]
+        found[name] = words.shortened("; ".join(parts), INPUT_CHARACTERS)
+    return found
 
 
 def _dataset_code(repo_id: str, split: str) -> str:

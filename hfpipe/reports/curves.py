@@ -8,7 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from hfpipe.reports.kinds import kind_of
+from hfpipe.reports.kinds import shown
 from hfpipe.reports.plots import curves_plot
 from hfpipe.reports.words import title
 
@@ -29,7 +29,7 @@ def curve_plots(history: Sequence[Mapping[str, Any]]) -> list[Markup]:
     if loss:
         plots.append(curves_plot("loss", "Loss", loss, _axis(history)))
     logged = {name.removeprefix("eval_"): None for entry in history for name in entry}
-    wanted = [name for name in kind_of(logged).shown if name in logged][:MOST]
+    wanted = shown(logged)[:MOST]
     names = {f"eval_{name}": title(name) for name in wanted}
     scores = learning_lines(history, names)
     if scores:
@@ -52,14 +52,14 @@ def learning_lines(history: Sequence[Mapping[str, Any]], names: Mapping[str, str
     """
     key = _axis(history).lower()
     lines: Lines = {}
-    for name, shown in names.items():
+    for name, heading in names.items():
         points = [
             (float(entry[key]), float(entry[name]))
             for entry in history
             if _finite(entry.get(name)) and _finite(entry.get(key))
         ]
         if points:
-            lines[shown] = points
+            lines[heading] = points
     return lines
 
 

@@ -32,7 +32,7 @@ MULTI_LABEL = Kind("multi_label", ("macro_f1",), ("macro_f1", "micro_f1", "accur
 REGRESSION = Kind(
     "regression",
     ("rmse_log", "rmse_raw"),
-    ("rmse_log", "mae_log", "rmse_raw", "mae_raw", "r2_log", "r2_raw", "spearman"),
+    ("rmse_log", "mae_log", "r2_log", "rmse_raw", "mae_raw", "r2_raw", "spearman"),
 )
 SIGNS = (("rmse_raw", REGRESSION), ("micro_f1", MULTI_LABEL), ("roc_auc", BINARY))
 """A metric that no other kind has; what has none of them is a classification."""
@@ -55,6 +55,16 @@ def primary(metrics: Mapping[str, Any]) -> str:
     """
     names = kind_of(metrics).primary
     return next((name for name in names if name in metrics), names[0])
+
+
+def shown(metrics: Mapping[str, Any]) -> list[str]:
+    """The metrics to show where there is room for a few: those of one scale.
+
+    >>> shown({"rmse_log": 1, "rmse_raw": 9, "mae_raw": 8, "spearman": 0.5})
+    ['rmse_log', 'spearman']
+    """
+    names = [name for name in kind_of(metrics).shown if name in metrics]
+    return [name for name in names if not (name.endswith("_raw") and "rmse_log" in names)]
 
 
 def strongest_first(record: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:

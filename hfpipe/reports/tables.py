@@ -10,9 +10,11 @@ import numpy.typing as npt
 
 from hfpipe.metrics.directions import DIRECTIONS
 from hfpipe.reports import words
-from hfpipe.reports.kinds import kind_of, strongest_first
+from hfpipe.reports.kinds import shown, strongest_first
 
 CONFUSIONS = 12
+ALL = "all"
+"""The slice of all rows: see :mod:`hfpipe.evaluation.slicing`."""
 NO_WINNER = ("ece", "precision", "recall")
 """Always giving the class frequencies is well calibrated, and always saying yes finds every row;
 neither says anything: no mark for them."""
@@ -55,15 +57,15 @@ def slice_tables(record: Record) -> list[dict[str, Any]]:
     ... ]
     'lang'
     """
-    shown = [name for name in kind_of(record["metrics"]).shown if name in record["metrics"]]
+    wanted = shown(record["metrics"])
     tables = []
     for column, values in (record.get("slices") or {}).items():
         own = {name: None for each in values.values() for name in each}
         extras = [name for name in own if name not in record["metrics"] and name != "n"]
-        names = ["n", *(name for name in shown if name in own), *extras]
+        names = ["n", *(name for name in wanted if name in own), *extras]
         tables.append(
             {
-                "name": column,
+                "name": "All rows" if column == ALL else column,
                 "columns": [_heading(name) for name in names],
                 "rows": [
                     (value, [each.get(name) for name in names]) for value, each in values.items()

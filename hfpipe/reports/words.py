@@ -45,6 +45,8 @@ TITLES: Mapping[str, str] = {
     "pixels_boosting": "Boosted trees on pixels",
 }
 UNDEFINED = "n/a"
+LARGE = 1000
+"""From here on nobody reads the digits behind the point."""
 
 
 def title(name: str) -> str:
@@ -59,15 +61,15 @@ def title(name: str) -> str:
 def number(value: object, digits: int = 3) -> str:
     """Write a score with a fixed number of digits, a count with thousands set off.
 
-    >>> number(0.83649), number(16000), number(None), number(float("nan"))
-    ('0.836', '16,000', 'n/a', 'n/a')
+    >>> number(0.83649), number(16000), number(None), number(float("nan")), number(172112.839)
+    ('0.836', '16,000', 'n/a', 'n/a', '172,113')
     """
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return UNDEFINED
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
     if isinstance(value, float):
-        return f"{value:.{digits}f}"
+        return f"{value:.{digits}f}" if abs(value) < LARGE else f"{value:,.0f}"
     return str(value)
 
 
