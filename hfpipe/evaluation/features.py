@@ -161,7 +161,7 @@ class Design:
 
     Attributes:
         processor: Names the inputs.
-        blocks: Input name to one matrix a lot.
+        blocks: Input name to one matrix a lot; of texts only once they are asked for.
         texts: Input name to the texts of each lot.
     """
 
@@ -184,8 +184,6 @@ class Design:
             pairs = list(zip(kinds, lots, strict=True))
             if isinstance(first, TextInput):
                 texts[name] = [texts_of(kind, lot) for kind, lot in pairs]  # type: ignore[arg-type]
-                fitted = TextFeatures.fit(texts[name][0])
-                blocks[name] = [fitted.of(each) for each in texts[name]]
             elif type(first) in _MAKERS:
                 blocks[name] = [numbers_of(kind, lot) for kind, lot in pairs]
             else:
@@ -200,8 +198,14 @@ class Design:
 
     def matrices(self, names: Sequence[str]) -> list[Matrix]:
         """The blocks of some inputs side by side, one matrix a lot; sparse with text among them."""
-        lots = zip(*(self.blocks[name] for name in names), strict=True)
+        lots = zip(*map(self._block, names), strict=True)
         return [_beside(list(parts)) for parts in lots]
+
+    def _block(self, name: str) -> list[Matrix]:
+        if name not in self.blocks:
+            fitted = TextFeatures.fit(self.texts[name][0])
+            self.blocks[name] = [fitted.of(each) for each in self.texts[name]]
+        return self.blocks[name]
 
 
 def _beside(parts: list[Matrix]) -> Matrix:

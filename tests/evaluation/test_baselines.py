@@ -8,9 +8,20 @@ import numpy as np
 import pytest
 
 from hfpipe.errors import UserError
-from hfpipe.evaluation.baselines import baseline_metrics, majority, tfidf_logistic_regression
+from hfpipe.evaluation.baselines import majority, task_baselines, tfidf_logistic_regression
+from hfpipe.inputs.processor import Processor
+from hfpipe.metrics.tasks import task_of
+from hfpipe.recipe import Input
+from tests.inputs.support import fit, picture, rows
 
 LABELS = ["c", "a", "b"]
+TEXT = Input("text", ["text"], optional=True)
+NUMBER = Input("numeric", ["number"])
+COLOUR = Input("categorical", ["colour"])
+VECTOR = Input("vector", ["vector"], optional=True)
+STEPS = Input("vector_sequence", ["steps"])
+IMAGE = Input("image", ["image"], optional=True)
+BINARY = task_of("binary", ["no", "yes"])
 
 
 def topic_rows(count, classes=3, noise=0.0, seed=0):
@@ -70,14 +81,24 @@ def test_a_foreign_dataset_is_one_clear_line():
         majority(["x", "y"], ["a", "b"], 3)
 
 
+def of_texts(texts, train, test_texts, truth, labels):
+    """The baselines of a text classification, by the one door that every task has."""
+    task = task_of("classification", labels)
+    first = rows(text=texts)
+    processor = fit(first, text=TEXT)
+    codes = [labels.index(label) if label in labels else -1 for label in train]
+    return task_baselines(task, processor, first, codes, rows(text=list(test_texts)), truth)
+
+
 def test_metrics_leave_out_rows_without_a_label():
     texts, train = topic_rows(300)
     truth = np.array([int(label) for label in train[:40]])
     truth[5] = -1
-    found = baseline_metrics(texts, train, texts[:40], truth, ["0", "1", "2"])
+    found = of_texts(texts, train, texts[:40], truth, ["0", "1", "2"])
     assert list(found) == ["majority", "tfidf_logistic_regression"]
     assert found["tfidf_logistic_regression"]["accuracy"] == 1.0
     assert found["majority"]["accuracy"] == pytest.approx((truth == 0).sum() / 39)
+    assert of_texts(texts, train, texts[:2], [-1, -1], ["0", "1", "2"]) == {}
 
 
 def test_it_is_fitted_on_train_alone():
@@ -102,8 +123,142 @@ def test_noise_bounds_what_it_can_reach():
     test_texts, truth = topic_rows(1000, classes=10, noise=0.3, seed=2)
     labels = [str(index) for index in range(10)]
     indices = [labels.index(label) for label in truth]
-    found = baseline_metrics(texts, train, test_texts, indices, labels)
+    found = of_texts(texts, train, test_texts, indices, labels)
     reached = found["tfidf_logistic_regression"]["accuracy"]
     # 70 % keep their label and a tenth of the others hit it by chance: 0.73.
     assert 0.66 < reached < 0.77
     assert found["majority"]["accuracy"] < 0.15
+
+
+def halves(count=80, seed=0):
+    """Rows whose label every input tells: number, colour, vector, steps, image and text."""
+    truth = np.arange(count) % 2
+    draw = np.random.default_rng(seed)
+    pictures = [picture((0, 0, 0)), picture((255, 255, 255))]
+    return truth.astype(np.float32), rows(
+        number=[float(each) + draw.normal(0, 0.1) for each in truth],
+        colour=[("red", "blue")[each] for each in truth],
+        vector=[[float(each), 1.0] for each in truth],
+        steps=[[[0.0, float(each)]] * 2 for each in truth],
+        image=[pictures[each] for each in truth],
+        text=[f"{('cold', 'warm')[each]} day {draw.integers(9)}" for each in truth],
+    )
+
+
+@pytest.mark.parametrize(
+    ("inputs", "names"),
+    [
+        ({"n": NUMBER}, ["logistic_regression"]),
+        ({"c": COLOUR}, ["logistic_regression"]),
+        ({"v": VECTOR}, ["logistic_regression"]),
+        ({"s": STEPS}, ["logistic_regression"]),
+        ({"t": TEXT}, ["logistic_regression"]),
+        ({"i": IMAGE}, ["pixels_boosting"]),
+        ({"t": TEXT, "n": NUMBER}, ["tfidf_logistic_regression", "logistic_regression"]),
+        (
+            {"t": TEXT, "i": IMAGE},
+            ["tfidf_logistic_regression", "logistic_regression", "pixels_boosting"],
+        ),
+        ({"v": VECTOR, "i": IMAGE}, ["logistic_regression", "pixels_boosting"]),
+    ],
+    ids=lambda value: "+".join(value),
+)
+def test_every_kind_of_input_is_learnt_from(inputs, names):
+    truth, train = halves()
+    other, test = halves(20, seed=1)
+    found = task_baselines(BINARY, fit(train, **inputs), train, truth, test, other)
+    assert list(found) == ["majority", *names]
+    assert found["majority"]["roc_auc"] == 0.5
+    for name in names:
+        assert found[name]["roc_auc"] == found[name]["accuracy"] == 1.0, name
+
+
+def test_what_is_missing_is_told_apart_from_zero():
+    truth = np.arange(60) % 2
+    train = rows(vector=[None if each else [0.0, 0.0] for each in truth])
+    found = task_baselines(BINARY, fit(train, v=VECTOR), train, truth, train, truth)
+    assert found["logistic_regression"]["accuracy"] == 1.0
+
+
+def test_a_text_beside_others_is_also_judged_alone():
+    truth, train = halves()
+    train = train.remove_columns("text").add_column("text", ["nothing to see"] * len(train))
+    found = task_baselines(BINARY, fit(train, t=TEXT, n=NUMBER), train, truth, train, truth)
+    assert found["tfidf_logistic_regression"]["roc_auc"] == 0.5
+    assert found["logistic_regression"]["roc_auc"] == 1.0
+
+
+def test_thresholds_come_from_validation():
+    # A rare class that the number tells only half of: at 0.5 nothing is positive.
+    number = [float(at % 10 < 2) for at in range(200)]
+    truth = np.array([float(at % 10 == 0) for at in range(200)])
+    train = rows(number=number)
+    given = (BINARY, fit(train, n=NUMBER), train, truth, train, truth)
+    plain, chosen = task_baselines(*given), task_baselines(*given, validation=(train, truth))
+    assert plain["logistic_regression"]["f1"] in (0.0, pytest.approx(2 / 3))
+    assert chosen["logistic_regression"]["f1"] == pytest.approx(2 / 3)
+    assert chosen["majority"]["recall"] == 0.0, "the most frequent class is still its guess"
+    fixed = task_baselines(*given, validation=(train, truth), threshold=0.0)
+    assert fixed["logistic_regression"]["recall"] == 1.0
+    assert fixed["logistic_regression"]["precision"] == pytest.approx(0.1)
+
+
+def test_a_regression_has_the_mean_and_ridge():
+    number = np.linspace(0, 3, 60)
+    task = task_of("regression", log1p=True)
+    train = rows(number=number.tolist())
+    found = task_baselines(
+        task, fit(train, n=NUMBER), train, number, train.select([0, 59]), number[[0, 59]]
+    )
+    assert list(found) == ["mean", "ridge"]
+    assert found["mean"]["rmse_log"] == pytest.approx(1.5)
+    assert found["ridge"]["rmse_log"] < 0.01
+    texts = rows(text=[f"{'warm' if at > 1.5 else 'cold'} day" for at in number])
+    found = task_baselines(task, fit(texts, t=TEXT), texts, number, texts, number)
+    # Half of the distance is the words': 0.75 of 1.5, and a half of it on average.
+    assert found["ridge"]["rmse_log"] < 0.5 < found["mean"]["rmse_log"]
+
+
+def test_several_labels_are_learnt_one_by_one():
+    task = task_of("multi_label", ["warm", "always", "never"])
+    truth, train = halves()
+    marks = np.column_stack([truth, np.ones(80), np.zeros(80)])
+    found = task_baselines(task, fit(train, t=TEXT), train, marks, train, marks)
+    assert list(found) == ["majority", "logistic_regression"]
+    assert found["logistic_regression"]["accuracy"] == 1.0
+    assert found["majority"]["accuracy"] == 0.5
+
+
+def test_classes_of_numbers_that_train_lacks_get_no_probability():
+    task = task_of("classification", ["low", "never", "high", "middle"])
+    codes = np.array([0, 2, 3] * 30)
+    train = rows(number=[{0: -1.0, 2: 9.0, 3: 4.0}[each] for each in codes])
+    found = task_baselines(task, fit(train, n=NUMBER), train, codes, train, codes)
+    assert list(found) == ["majority", "logistic_regression"]
+    assert found["logistic_regression"]["accuracy"] == 1.0
+
+
+def test_train_rows_without_a_label_are_left_out_and_a_train_split_without_any_is_told():
+    truth, train = halves()
+    half = np.where(np.arange(80) < 40, truth, np.nan)
+    processor = fit(train, n=NUMBER)
+    found = task_baselines(BINARY, processor, train, half, train, half)
+    assert found["logistic_regression"]["roc_auc"] == 1.0
+    with pytest.raises(UserError, match="none of the 80 train rows"):
+        task_baselines(BINARY, processor, train, np.full(80, np.nan), train, truth)
+
+
+def test_the_scored_rows_may_call_their_columns_otherwise():
+    truth, train = halves()
+    first = fit(train, t=TEXT)
+    inputs = {"t": first.inputs["t"].with_columns(["body"])}
+    found = task_baselines(
+        BINARY,
+        Processor(inputs, None),
+        train,
+        truth,
+        train.rename_columns({"text": "body"}),
+        truth,
+        train_processor=first,
+    )
+    assert found["logistic_regression"]["roc_auc"] == 1.0

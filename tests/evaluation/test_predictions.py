@@ -12,10 +12,12 @@ from hfpipe.errors import UserError
 from hfpipe.evaluation.predictions import (
     prediction_rows,
     read_jsonl,
+    task_rows,
     write_jsonl,
 )
 from hfpipe.inputs.labels import label_indices
 from hfpipe.metrics.classification import classification_metrics
+from hfpipe.metrics.tasks import task_of
 
 LABELS = ["animal", "plant", "tool", "place"]
 
@@ -110,3 +112,98 @@ def test_label_indices_names_the_foreign_label_and_the_nearest():
     assert label_indices(["tool", None, "animal"], LABELS).tolist() == [2, -1, 0]
     with pytest.raises(UserError, match=r"test split: label 'plantt'.*did you mean 'plant'"):
         label_indices(["plantt"], LABELS, "test split")
+
+
+def told(task, truth, scores, **more):
+    """The rows without their ids and inputs."""
+    ids = [f"row-{index}" for index in range(len(truth))]
+    found = list(task_rows(task, ids, [{"text": "x"}] * len(truth), truth, scores, **more))
+    assert [row.pop("row_id") for row in found] == ids
+    assert [row.pop("inputs") for row in found] == [{"text": "x"}] * len(truth)
+    return found
+
+
+def test_classification_rows_are_ranked_whatever_they_come_from():
+    task = task_of("classification", LABELS)
+    ranked = rows_of([[0.1, 0.2, 0.3, 0.4]] * 2, ["plant", None])
+    found = list(
+        task_rows(task, ["row-0", "row-1"], [row["inputs"] for row in ranked], [1, -1],
+                  [[0.1, 0.2, 0.3, 0.4]] * 2)
+    )  # fmt: skip
+    assert found == ranked
+
+
+def test_a_binary_row_is_decided_by_the_threshold():
+    task = task_of("binary", ["no", "yes"])
+    low, high, unlabelled = told(task, [1, 0, float("nan")], [0.3, 0.7, 0.1], threshold=0.25)
+    assert low == {
+        "truth": "yes",
+        "prediction": "yes",
+        "labels": ["no", "yes"],
+        "scores": [0.7, 0.3],
+        "score": 0.3,
+        "top_1_correct": True,
+        "top_2_correct": True,
+        "top_3_correct": None,
+    }
+    assert (high["labels"], high["prediction"], high["top_1_correct"]) == (
+        ["yes", "no"],
+        "yes",
+        False,
+    )
+    assert (unlabelled["truth"], unlabelled["prediction"]) == (None, "no")
+    assert unlabelled["top_1_correct"] is unlabelled["top_2_correct"] is None
+    (usual,) = told(task, [1], [0.3])
+    assert (usual["prediction"], usual["top_1_correct"]) == ("no", False)
+
+
+def test_a_multi_label_row_has_lists():
+    task = task_of("multi_label", ["a", "b", "c"])
+    nan = float("nan")
+    right, wrong, unlabelled = told(
+        task, [[0, 1, 1], [0, 0, 0], [nan] * 3], [[0.1, 0.6, 0.9], [0.7, 0, 0], [0, 0, 0]]
+    )
+    assert right == {
+        "truth": ["b", "c"],
+        "prediction": ["b", "c"],
+        "labels": ["c", "b", "a"],
+        "scores": [0.9, 0.6, 0.1],
+        "correct": True,
+        "top_1_correct": None,
+        "top_2_correct": None,
+        "top_3_correct": None,
+    }
+    assert (wrong["truth"], wrong["prediction"], wrong["correct"]) == ([], ["a"], False)
+    assert (unlabelled["truth"], unlabelled["correct"]) == (None, None)
+
+
+def test_a_regression_row_is_in_the_unit_of_the_column(tmp_path):
+    logs = task_of("regression", log1p=True)
+    known, unknown = told(logs, np.log1p([99.0, np.nan]), np.log1p([9.0, 3.0]))
+    assert known["truth"] == pytest.approx(99)
+    assert known["prediction"] == pytest.approx(9)
+    assert known["error"] == pytest.approx(-np.log(10), abs=1e-6)
+    assert known["truth_log"] == pytest.approx(np.log(100), abs=1e-6)
+    assert known["prediction_log"] == pytest.approx(np.log(10), abs=1e-6)
+    assert unknown | {"prediction": 3, "prediction_log": 1} == {
+        "truth": None,
+        "prediction": 3,
+        "error": None,
+        "truth_log": None,
+        "prediction_log": 1,
+    }
+    assert told(task_of("regression"), [2.0], [5.0]) == [
+        {"truth": 2.0, "prediction": 5.0, "error": 3.0}
+    ]
+
+
+def test_a_prediction_beyond_all_numbers_is_null_in_the_file(tmp_path):
+    rows = task_rows(task_of("regression", log1p=True), ["1"], [{}], [1.0], [800.0])
+    write_jsonl(tmp_path / "p.jsonl", rows)
+    (row,) = read_jsonl(tmp_path / "p.jsonl")
+    assert (row["prediction"], row["prediction_log"]) == (None, 800.0)
+
+
+def test_rows_must_be_as_many():
+    with pytest.raises(ValueError, match="1 row ids, 1 inputs, 2 truths"):
+        list(task_rows(task_of("binary"), ["1"], [{}], [0, 1], [0.5]))

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from hfpipe.errors import UserError
-from hfpipe.evaluation.record import EvaluationRecord, classification_record, read_record
+from hfpipe.evaluation.record import EvaluationRecord, evaluation_record, read_record
+from hfpipe.metrics.tasks import task_of
 
 KEYS = [
     "model",
@@ -26,15 +27,18 @@ KEYS = [
     "per_class",
     "baselines",
 ]
+TWO = task_of("classification", ["a", "b"])
+BINARY = task_of("binary", ["no", "yes"])
+NAN = float("nan")
 
 
 @pytest.fixture
 def record():
     scores = np.random.default_rng(0).dirichlet(np.ones(3), 50)
-    return classification_record(
+    return evaluation_record(
+        task_of("classification", ["a", "b", "c"]),
         np.arange(50) % 3,
         scores,
-        ["a", "b", "c"],
         model="local/topics",
         model_revision="1" * 40,
         dataset="local/rows",
@@ -68,12 +72,12 @@ def test_what_is_not_a_number_is_null(tmp_path):
 
 
 def test_rows_without_a_label_do_not_count():
-    record = classification_record([-1, 0], [[0.1, 0.9], [0.8, 0.2]], ["a", "b"], model="m")
+    record = evaluation_record(TWO, [-1, 0], [[0.1, 0.9], [0.8, 0.2]], model="m")
     assert (record.n, record.metrics["accuracy"]) == (1, 1.0)
 
 
 def test_no_labelled_row_at_all_gives_null_metrics(tmp_path):
-    record = classification_record([-1], [[0.1, 0.9]], ["a", "b"], model="m")
+    record = evaluation_record(TWO, [-1], [[0.1, 0.9]], model="m")
     found = read_record(record.write(tmp_path / "metrics.json"))
     assert found.n == 0
     assert set(found.metrics.values()) == {None}
@@ -106,3 +110,94 @@ def test_no_file_and_no_json_are_one_line(tmp_path):
     (tmp_path / "metrics.json").write_text('{"model": ')
     with pytest.raises(UserError, match="not JSON"):
         read_record(tmp_path / "metrics.json")
+
+
+def test_a_binary_record_has_its_threshold_and_classes():
+    record = evaluation_record(
+        BINARY, [0, 1, 1, NAN], [0.2, 0.3, 0.9, 0.5], model="m", threshold=0.25, temperature=1.5
+    )
+    assert (record.n, record.threshold, record.temperature) == (3, 0.25, 1.5)
+    assert record.metrics["f1"] == record.metrics["roc_auc"] == 1.0
+    assert list(record.per_class) == ["no", "yes"]
+    assert record.task == "text-classification"
+    usual = evaluation_record(BINARY, [0, 1], [0.2, 0.3], model="m")
+    assert (usual.threshold, usual.metrics["recall"]) == (0.5, 0.0)
+
+
+def test_a_regression_record_has_no_classes_and_no_threshold(tmp_path):
+    task = task_of("regression", log1p=True)
+    record = evaluation_record(task, np.log1p([1.0, 3.0]), np.log1p([1.0, 7.0]), model="m")
+    assert (record.task, record.per_class, record.threshold) == ("tabular-regression", {}, None)
+    assert record.metrics["mae_raw"] == pytest.approx(2.0)
+    named = evaluation_record(task, [1.0], [2.0], model="m", hub_task="image-classification")
+    assert named.task == "image-classification"
+    assert read_record(record.write(tmp_path / "metrics.json")) == record
+
+
+def test_a_multi_label_record_counts_rows_not_cells():
+    task = task_of("multi_label", ["a", "b"])
+    truth = [[1, 0], [1, 1], [NAN, NAN]]
+    record = evaluation_record(task, truth, [[0.9, 0.2], [0.8, 0.1], [0.5, 0.5]], model="m")
+    assert (record.n, record.metrics["accuracy"]) == (2, 0.5)
+    assert record.per_class["b"]["recall"] == 0.0
+
+
+def test_slices_have_the_metrics_of_their_rows_alone():
+    record = evaluation_record(
+        BINARY,
+        [1, 0, 1, 0, NAN, 1],
+        [0.9, 0.8, 0.2, 0.1, 0.9, 0.7],
+        model="m",
+        slices={
+            "lang": ["en", "en", "de", "de", "de", "de"],
+            "year": [2020, 2020, None, NAN, 2020, 2021],
+        },
+    )
+    assert list(record.slices) == ["lang", "year"], "without extras there is no slice of all rows"
+    german, english = record.slices["lang"]["de"], record.slices["lang"]["en"]
+    assert (german["n"], english["n"]) == (3, 2), "a row without a label counts in no slice"
+    assert german["accuracy"] == pytest.approx(2 / 3)
+    assert english["precision"] == 0.5
+    assert {year: each["n"] for year, each in record.slices["year"].items()} == {
+        "(missing)": 2,
+        "2020": 2,
+        "2021": 1,
+    }
+    assert record.slices["year"]["2021"]["roc_auc"] is None, "one class alone has none"
+
+
+def test_only_the_most_frequent_values_get_a_slice():
+    values = [at for at in range(30) for _ in range(at + 1)]
+    truth = np.arange(len(values)) % 2
+    record = evaluation_record(
+        BINARY, truth, np.full(len(values), 0.5), model="m", slices={"size": values}
+    )
+    assert list(record.slices["size"]) == [str(at) for at in range(29, 9, -1)]
+
+
+def test_the_models_own_numbers_are_averaged_in_every_slice(tmp_path):
+    record = evaluation_record(
+        BINARY,
+        [1, 0, NAN, 1],
+        [0.9, 0.1, 0.5, 0.5],
+        model="m",
+        slices={"lang": ["en", "de", "de", "en"]},
+        extras={
+            "gate_weight.video": np.array([0.2, 0.4, 9.0, 0.4]),
+            "gate": np.array([[1.0, NAN], [0.0, NAN], [0.0, 1.0], [0.5, 0.5]]),
+        },
+    )
+    assert record.slices["all"]["all"]["n"] == 3
+    assert record.slices["all"]["all"]["gate_weight.video"] == pytest.approx(1.0 / 3)
+    english = record.slices["lang"]["en"]
+    assert english["gate_weight.video"] == pytest.approx(0.3)
+    assert (english["gate.0"], english["gate.1"]) == (0.75, 0.5)
+    assert record.slices["lang"]["de"]["gate.1"] is None
+    assert "gate_weight.video" not in record.metrics
+    assert read_record(record.write(tmp_path / "metrics.json")) == record
+
+
+def test_another_number_of_rows_is_told():
+    for given in ({"slices": {"lang": ["en"]}}, {"extras": {"lang": np.ones(3)}}):
+        with pytest.raises(ValueError, match="lang has . rows, and there are scores of 2"):
+            evaluation_record(BINARY, [0, 1], [0.1, 0.2], model="m", **given)
