@@ -31,7 +31,6 @@ from hfpipe.evaluation.simple_models import (
 from hfpipe.inputs.kinds.image import ImageInput
 from hfpipe.inputs.kinds.text import TextInput
 from hfpipe.inputs.processor import Processor
-from hfpipe.metrics.classification import classification_metrics
 from hfpipe.metrics.scores import Floats
 from hfpipe.metrics.tasks import Binary, Classification, Metrics, Regression, Task
 
@@ -103,40 +102,6 @@ def tfidf_logistic_regression(
         classifier.fit(features, targets)
     found = classifier.predict_proba(vectorizer.transform([text or "" for text in test_texts]))
     return _in_label_order(found, list(classifier.classes_), labels)
-
-
-def baseline_metrics(
-    train_texts: Sequence[str | None],
-    train_labels: Sequence[str],
-    test_texts: Sequence[str | None],
-    truth: npt.ArrayLike,
-    labels: Sequence[str],
-) -> dict[str, dict[str, float | None]]:
-    """Both baselines scored on the rows that the model is scored on.
-
-    Args:
-        train_texts: Texts of the train rows.
-        train_labels: Their labels.
-        test_texts: Texts of the scored rows.
-        truth: Class index of every scored row, -1 where it has no label: it is left out.
-        labels: The model's labels.
-
-    Returns:
-        ``{"majority": {...}, "tfidf_logistic_regression": {...}}``, for the evaluation record.
-    """
-    indices = np.asarray(truth, dtype=np.int64)
-    labelled = np.flatnonzero(indices >= 0)
-    texts = [test_texts[int(position)] for position in labelled]
-    guesses = {
-        "majority": majority(train_labels, labels, len(texts)),
-        "tfidf_logistic_regression": tfidf_logistic_regression(
-            train_texts, train_labels, texts, labels
-        ),
-    }
-    return {
-        name: classification_metrics(indices[labelled], probabilities)
-        for name, probabilities in guesses.items()
-    }
 
 
 def task_baselines(

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from hfpipe.errors import UserError, nearest
 from hfpipe.evaluation.slicing import sliced
 from hfpipe.files import write_text
-from hfpipe.metrics.tasks import Classification, Metrics, Task
+from hfpipe.metrics.tasks import Metrics, Task
 
 
 @dataclass(frozen=True)
@@ -144,14 +144,6 @@ def evaluation_record(
         per_class=task.per_class(answers, found, threshold),
         baselines={name: dict(values) for name, values in (baselines or {}).items()},
     )
-
-
-def classification_record(
-    truth: npt.ArrayLike, probabilities: npt.ArrayLike, labels: Sequence[str], **about: Any
-) -> EvaluationRecord:
-    """:func:`evaluation_record` of a classification."""
-    matrix = np.asarray(probabilities, dtype=np.float64).reshape(-1, len(labels))
-    return evaluation_record(Classification(list(labels)), truth, matrix, **about)
 
 
 def read_record(path: str | Path) -> EvaluationRecord:

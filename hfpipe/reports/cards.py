@@ -26,6 +26,7 @@ TASK = "text-classification"
 LEARNT = ("vocabularies", "medians", "means", "stds")
 """Fields of inputs that no reader wants to see."""
 INPUT_CHARACTERS = 500
+PEOPLE = ("Brier", "Hamming")
 SIZES = (
     (1_000, "n<1K"),
     (10_000, "1K<n<10K"),
@@ -177,9 +178,10 @@ def _results(run: Mapping[str, Any], metrics: Mapping[str, Any] | None) -> dict[
 
 
 def _low(name: str) -> str:
-    """A metric's name inside a sentence: acronyms stay as they are."""
+    """A metric's name inside a sentence: acronyms and people's names stay as they are."""
     shown = words.title(name)
-    return shown if shown[:2].isupper() else shown[0].lower() + shown[1:]
+    kept = shown[:2].isupper() or shown.startswith(PEOPLE)
+    return shown if kept else shown[0].lower() + shown[1:]
 
 
 def _validation(run: Mapping[str, Any]) -> dict[str, Any]:

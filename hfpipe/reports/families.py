@@ -105,7 +105,7 @@ def opening(run: Mapping[str, Any], kind: str, labels: Sequence[str]) -> str:
     if kind == "regression":
         return f"A model that predicts the number {run.get('label') or ''}".rstrip()
     if kind == "binary" and len(labels) == 2:
-        return f"A yes-or-no {adjective}classifier: {labels[1]}, or {labels[0]}"
+        return f"A yes-or-no {adjective}classifier ({labels[1]} or {labels[0]})"
     several = ", any number of them a row" if kind == "multi_label" else ""
     article = "An" if adjective.startswith("i") else "A"
     return f"{article} {adjective}classifier with {words.count(len(labels), 'label')}{several}"

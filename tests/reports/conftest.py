@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from hfpipe.evaluation.baselines import majority
-from hfpipe.evaluation.predictions import prediction_rows
-from hfpipe.evaluation.record import EvaluationRecord, classification_record
-from hfpipe.metrics.classification import classification_metrics
+from hfpipe.evaluation.predictions import task_rows
+from hfpipe.evaluation.record import EvaluationRecord, evaluation_record
+from hfpipe.metrics.tasks import Task, task_of
 
 TOPICS = [f"topic {chr(97 + index)}{'x' * (index % 9)}" for index in range(26)]
 ATTACKS = [
@@ -42,18 +42,19 @@ def evaluation(labels: list[str], texts: list[str], rows: int, **names: Any) -> 
     scores /= scores.sum(axis=1, keepdims=True)
     train = [labels[index] for index in truth]
     weak = 0.5 * scores + 0.5 * generator.dirichlet(np.full(len(labels), 0.3), rows)
-    record = classification_record(
+    task = task_of("classification", labels)
+    record = evaluation_record(
+        task,
         truth,
         scores,
-        labels,
         model=names.get("model", "local/topics-minilm"),
         model_revision="1f" * 20,
         dataset=names.get("dataset", "local/topics"),
         dataset_revision="2e" * 20,
         split="test",
         baselines={
-            "majority": classification_metrics(truth, majority(train, labels, rows)),
-            "tfidf_logistic_regression": classification_metrics(truth, weak),
+            "majority": task.metrics(truth, majority(train, labels, rows)),
+            "tfidf_logistic_regression": task.metrics(truth, weak),
         },
     )
     shown = [{"definition": texts[index % len(texts)]} for index in range(rows)]
@@ -62,9 +63,73 @@ def evaluation(labels: list[str], texts: list[str], rows: int, **names: Any) -> 
     for epoch in (1, 2):
         found = {f"eval_{name}": value for name, value in record.metrics.items()}
         curves.append({**found, "eval_loss": 1 / epoch, "epoch": epoch, "step": 10 * epoch})
-    return Evaluation(
-        record, list(prediction_rows(ids, shown, train, scores, labels)), labels, curves
+    return Evaluation(record, list(task_rows(task, ids, shown, truth, scores)), labels, curves)
+
+
+def of_task(task: Task, texts: list[str], rows: int = 300, **names: Any) -> Evaluation:
+    """An evaluation of any other task: slices, gates and two baselines, one of them weak."""
+    draw = np.random.default_rng(1)
+    classes = len(task.labels) if task.name == "multi_label" else 1
+    truth = (draw.random((rows, classes)) < 0.3).astype(float)
+    noise = draw.normal(size=(2, rows, classes))
+    strong, weak = (1 / (1 + np.exp(2 - 4 * truth - n)) for n in noise)
+    if task.name == "regression":
+        truth = 8 + 2 * draw.normal(size=(rows, 1))
+        strong, weak = truth + noise[0], truth + 1.5 * noise[1]
+    if classes == 1:
+        truth, strong, weak = truth[:, 0], strong[:, 0], weak[:, 0]
+    constant = np.broadcast_to(truth.mean(axis=0), truth.shape)
+    trivial = "mean" if task.name == "regression" else "majority"
+    simple = "ridge" if task.name == "regression" else "logistic_regression"
+    threshold = task.best_threshold(truth, weak)
+    record = evaluation_record(
+        task,
+        truth,
+        strong,
+        model=names.get("model", "local/model"),
+        model_revision="1f" * 20,
+        dataset="local/rows",
+        split="test",
+        threshold=threshold,
+        baselines={
+            trivial: task.metrics(truth, constant),
+            simple: task.metrics(truth, weak, threshold),
+        },
+        slices={
+            names.get("column", "lang"): [texts[at % len(texts)][:40] for at in range(rows)],
+            "aggregation": ["mean" if at % 3 else "max" for at in range(rows)],
+        },
+        extras={f"gate_weight.{names.get('tower', 'video')}": draw.random(rows)},
     )
+    shown = [{"text": texts[at % len(texts)]} for at in range(rows)]
+    found = task_rows(task, [f"row-{at}" for at in range(rows)], shown, truth, strong, threshold)
+    logged = {f"eval_{name}": value for name, value in record.metrics.items()}
+    curves = [{"loss": 2.0, "epoch": 1.0}, {**logged, "eval_loss": 1.0, "epoch": 1.0}]
+    return Evaluation(record, list(found), task.labels, curves)
+
+
+TASKS = {
+    "binary": task_of("binary", ["no", "yes"]),
+    "multi_label": task_of("multi_label", ["cat", "dog", "bird"]),
+    "regression": task_of("regression", log1p=True),
+}
+
+
+@pytest.fixture(scope="session")
+def evaluations() -> dict[str, Evaluation]:
+    texts = [f"a text about number {index}" for index in range(7)]
+    return {name: of_task(task, texts) for name, task in TASKS.items()}
+
+
+@pytest.fixture(scope="session")
+def attacks() -> dict[str, Evaluation]:
+    """Attacks in labels, slices, towers, inputs and names."""
+    more = {"model": ATTACKS[0], "column": ATTACKS[1], "tower": ATTACKS[2]}
+    return {
+        "binary": of_task(task_of("binary", ATTACKS[:2]), ATTACKS, **more),
+        "multi_label": of_task(task_of("multi_label", ATTACKS[:3]), ATTACKS, **more),
+        "regression": of_task(TASKS["regression"], ATTACKS, **more),
+    }
 
 
 @pytest.fixture(scope="session")

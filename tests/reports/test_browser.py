@@ -39,7 +39,7 @@ def browser(tmp_path_factory) -> Iterator:
 
 
 @pytest.fixture(scope="module")
-def pages(tmp_path_factory, topics, attack):
+def pages(tmp_path_factory, topics, attack, evaluations, attacks):
     folder = tmp_path_factory.mktemp("report")
     made = {}
     for name, found in {"topics": topics, "attack": attack}.items():
@@ -53,6 +53,10 @@ def pages(tmp_path_factory, topics, attack):
             title=title,
         )
         made[name] = path.as_uri()
+    of_tasks = {**evaluations, **{f"{name} attack": found for name, found in attacks.items()}}
+    for name, found in of_tasks.items():
+        path = write_report(folder / f"{name}.html", found.record, found.rows, curves=found.curves)
+        made[name] = path.as_uri()
     return made
 
 
@@ -65,7 +69,11 @@ def show(browser, url: str, width: int, dark: bool = False) -> None:
     browser.get(url)
 
 
-@pytest.mark.parametrize("name", ["topics", "attack"])
+OTHERS = ["binary", "multi_label", "regression"]
+NAMES = ["topics", "attack", *OTHERS, *(f"{name} attack" for name in OTHERS)]
+
+
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("width", [1200, 375])
 def test_no_error_and_no_sideways_scrolling(browser, pages, name, width):
     show(browser, pages[name], width)
@@ -93,8 +101,9 @@ def test_attacks_are_inert_text(browser, pages, attack):
 
 
 @pytest.mark.parametrize("dark", [False, True])
-def test_text_stands_out_from_what_is_behind_it(browser, pages, dark):
-    show(browser, pages["topics"], 1200, dark)
+@pytest.mark.parametrize(("name", "least"), [("topics", 300), ("binary", 200), ("regression", 200)])
+def test_text_stands_out_from_what_is_behind_it(browser, pages, dark, name, least):
+    show(browser, pages[name], 1200, dark)
     background = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
     assert (luminance(numbers(background)) < 0.1) == dark
     pairs = browser.execute_script(
@@ -110,7 +119,7 @@ def test_text_stands_out_from_what_is_behind_it(browser, pages, dark):
                 behind(e), e.outerHTML.slice(0, 80)]);
         """
     )
-    assert len(pairs) > 300
+    assert len(pairs) > least
     low = {pair[2] for pair in pairs if contrast(numbers(pair[0]), numbers(pair[1])) < 4.5}
     assert low == set()
 

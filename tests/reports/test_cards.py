@@ -109,6 +109,102 @@ def test_before_evaluation_it_shows_validation():
     assert "runtime" not in body.lower()
 
 
+def card_of(evaluation, family="own", **more):
+    """A model card of any other task, of a model of our own with two towers."""
+    run = run_of(evaluation.labels)
+    run |= {
+        "family": family,
+        "base_model": None,
+        "origins": {
+            "video": {"repo_id": "local/video-tower", "revision": "e" * 40},
+            "text": {"repo_id": "local/text-tower", "revision": "f" * 40},
+        },
+        "inputs": {
+            "meta": {"kind": "numeric", "columns": ["age", "size"], "means": [0.5, 0.25]},
+            "video": {"kind": "vector", "columns": ["video"], "dim": 384},
+        },
+        "loss": {"loss": "focal", "focal_gamma": 2.0, "pos_weight": 3.5},
+        "notes": ["tower 'text' learnt from another dataset"],
+        **more,
+    }
+    return model_card(
+        repo_id="local/model",
+        run=run,
+        metrics=evaluation.record.to_dict(),
+        dataset_id="local/rows",
+        base_model=None,
+        labels=evaluation.labels,
+    )
+
+
+def test_a_model_of_our_own_is_loaded_by_hfpipe_or_with_its_own_code(evaluations):
+    body = card_of(evaluations["binary"])
+    assert "A yes-or-no classifier (yes or no) on the dataset local/rows." in body
+    assert 'rows = [{"age": ..., "size": ..., "video": ...}]' in body
+    assert "except for log loss, Brier score and calibration error (ECE)." in body
+    assert 'hfpipe.load("local/model").predict(rows)' in body
+    assert 'AutoModel.from_pretrained("local/model", trust_remote_code=True)' in body
+    assert f"| video | local/video-tower | {'e' * 40} |" in body
+    assert "| Loss: pos\\_weight | 3.5 |" in body
+    assert f"| Threshold | {evaluations['binary'].record.threshold:.3f} |" in body
+    assert "- tower 'text' learnt from another dataset" in body
+    assert "| Input meta | kind: numeric; columns: age, size |" in body
+    assert "stock" not in body
+    header = ModelCard(body).data.to_dict()
+    assert header["base_model"] == ["local/video-tower", "local/text-tower"]
+    assert header["pipeline_tag"] == "tabular-classification"
+    assert header["metrics"] == ["roc_auc", "f1"]
+
+
+def test_a_regression_card_has_no_labels_and_says_what_is_lower(evaluations):
+    body = card_of(evaluations["regression"], "tabular", origins={})
+    header = ModelCard(body).data.to_dict()
+    assert (header["pipeline_tag"], header["library_name"]) == ("tabular-regression", "sklearn")
+    assert "A model that predicts the number subject" in body
+    assert "## Labels" not in body
+    assert "## Towers" not in body
+    assert "## Decision" not in body
+    assert "except for RMSE (log scale), mean absolute error (log scale), RMSE and" in body
+    assert "| | This model | Mean of the train split | Ridge regression |" in body
+    assert "trust_remote_code" not in body
+
+
+def test_a_stock_image_model_is_a_pipeline(topics):
+    body = card_of(topics, "stock image", origins={})
+    assert 'pipeline("image-classification", model="local/model")' in body
+    assert "An image classifier with 26 labels" in body
+    assert ModelCard(body).data.pipeline_tag == "image-classification"
+
+
+def test_a_multi_label_card_tells_every_label(evaluations):
+    body = card_of(evaluations["multi_label"])
+    assert "A classifier with 3 labels, any number of them a row" in body
+    support = evaluations["multi_label"].record.per_class["dog"]["support"]
+    assert f"| {support} |" in next(x for x in body.splitlines() if x.startswith("| dog |"))
+
+
+@pytest.mark.parametrize("name", ["binary", "multi_label", "regression"])
+def test_no_text_of_a_user_breaks_the_card_of_any_task(attacks, attack, name):
+    evil = attack.labels
+    body = card_of(
+        attacks[name],
+        origins={evil[0]: {"repo_id": evil[1], "revision": evil[3]}},
+        inputs={evil[0]: {"kind": "text", "columns": [evil[1], evil[4]]}},
+        loss={evil[0]: evil[4]},
+        notes=[evil[0], evil[4]],
+        label=evil[2],
+    )
+    code = re.search(r"```+python\n(.*?)\n```", body, re.DOTALL)[1]
+    compile(code, "card", "exec")
+    prose = ModelCard(body).text.replace(code, "")
+    assert not re.search(r"<(script|img|svg|/title)", prose)
+    assert "](javascript" not in prose.replace("\\](", "")
+    assert "https://evil" not in prose
+    for block in (block for block in re.split(r"\n\n+", prose) if block.startswith("|")):
+        cells = {len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}
+        assert len(cells) == 1, block
+
+
 def test_dataset_header_maps_the_splits():
     card = DatasetCard(
         dataset_card(

@@ -3,43 +3,18 @@
 from __future__ import annotations
 
 import re
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 
-from hfpipe.evaluation.predictions import prediction_rows
-from hfpipe.evaluation.record import classification_record
+from hfpipe.evaluation.predictions import task_rows
+from hfpipe.evaluation.record import evaluation_record
+from hfpipe.metrics.tasks import task_of
 from hfpipe.reports.rendering import CONTROL
 from hfpipe.reports.report import render_report, write_report
+from tests.reports.support import Page
 
-VOID = {"meta", "link", "br", "rect", "line", "circle", "polyline"}
-
-
-class Page(HTMLParser):
-    """The tags of a page with their attributes, and whether they are nested well."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.open: list[str] = []
-        self.crossed: list[str] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append((tag, dict(attributes)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attributes):
-        self.tags.append((tag, dict(attributes)))
-
-    def handle_endtag(self, tag):
-        if not self.open or self.open.pop() != tag:
-            self.crossed.append(tag)
-
-    def all(self, tag):
-        return [attributes for name, attributes in self.tags if name == tag]
+TWO = task_of("classification", ["a", "b"])
 
 
 @pytest.fixture(scope="module")
@@ -139,8 +114,8 @@ def test_attacks_stay_text(attack):
 
 
 def test_rows_without_labels_are_said_to_be_unscored(tmp_path):
-    record = classification_record([-1, -1], [[0.2, 0.8]] * 2, ["a", "b"], model="m")
-    rows = prediction_rows(["1", "2"], [{"t": "x"}] * 2, [None] * 2, [[0.2, 0.8]] * 2, ["a", "b"])
+    record = evaluation_record(TWO, [-1, -1], [[0.2, 0.8]] * 2, model="m")
+    rows = task_rows(TWO, ["1", "2"], [{"t": "x"}] * 2, [-1, -1], [[0.2, 0.8]] * 2)
     page = write_report(tmp_path / "report.html", record, rows).read_text()
     assert "No row has a label" in page
     assert "Most confident errors" not in page
@@ -149,8 +124,8 @@ def test_rows_without_labels_are_said_to_be_unscored(tmp_path):
 
 
 def test_all_right_has_no_errors_and_no_confusions(tmp_path):
-    record = classification_record([0, 1], np.eye(2), ["a", "b"], model="m")
-    rows = prediction_rows(["1", "2"], [{"t": "x"}] * 2, ["a", "b"], np.eye(2), ["a", "b"])
+    record = evaluation_record(TWO, [0, 1], np.eye(2), model="m")
+    rows = task_rows(TWO, ["1", "2"], [{"t": "x"}] * 2, [0, 1], np.eye(2))
     page = write_report(tmp_path / "report.html", record, rows).read_text()
     assert "100.0 % of 2 rows" in page
     assert "Most confident errors" not in page
@@ -161,11 +136,10 @@ def test_all_right_has_no_errors_and_no_confusions(tmp_path):
 
 def test_too_many_classes_get_the_confusions_and_no_matrix(topics):
     generator = np.random.default_rng(0)
-    labels = [f"c{index}" for index in range(100)]
+    task = task_of("classification", [f"c{index}" for index in range(100)])
     truth, scores = generator.integers(0, 100, 300), generator.dirichlet(np.ones(100), 300)
-    record = classification_record(truth, scores, labels, model="m")
-    names = [labels[index] for index in truth]
-    rows = prediction_rows(names, [{"t": "x"}] * 300, names, scores, labels)
+    record = evaluation_record(task, truth, scores, model="m")
+    rows = task_rows(task, list(map(str, truth)), [{"t": "x"}] * 300, truth, scores)
     page = render_report(record.to_dict(), list(rows))
     assert 'id="confusion-title"' not in page
     assert "too many classes to draw the whole matrix" in page
@@ -173,9 +147,9 @@ def test_too_many_classes_get_the_confusions_and_no_matrix(topics):
 
 
 def test_several_inputs_are_named(tmp_path):
-    record = classification_record([0], [[0.2, 0.8]], ["a", "b"], model="m")
+    record = evaluation_record(TWO, [0], [[0.2, 0.8]], model="m")
     shown = [{"title": "T", "body": "B" * 2000}]
-    rows = prediction_rows(["1"], shown, ["a"], [[0.2, 0.8]], ["a", "b"])
+    rows = task_rows(TWO, ["1"], shown, [0], [[0.2, 0.8]])
     page = write_report(tmp_path / "report.html", record, rows).read_text()
     assert '<span class="quiet">title:</span>' in page
     assert "B" * 599 + "…" in page
