@@ -32,6 +32,8 @@ MAX_FEATURES = 200_000
 CHARACTERS = 500_000
 """Texts longer than this together are seen as words alone: runs of characters take long, and help
 most where there are few words."""
+WIDE = 200
+"""More categories than this are kept sparse."""
 SIDE = 16
 """Images are seen at 16 x 16 pixels, (768,) numbers a row."""
 Floats = npt.NDArray[np.float32]
@@ -87,8 +89,8 @@ def texts_of(text: TextInput, dataset: Dataset) -> list[str]:
     return text.texts(dataset.select_columns(text.columns)[:]) if len(dataset) else []
 
 
-def numbers_of(kind: Kind, dataset: Dataset, place: str = "data") -> Floats:
-    """An input other than text as (rows, numbers).
+def numbers_of(kind: Kind, dataset: Dataset, place: str = "data") -> Matrix:
+    """An input other than text as (rows, numbers); many categories as a sparse matrix.
 
     Numeric: standardised values, then 1 where one is missing. Categorical: 1 for each row's
     category, all 0 for one that train did not have. Vector: itself and 1 where there is one.
@@ -100,7 +102,9 @@ def numbers_of(kind: Kind, dataset: Dataset, place: str = "data") -> Floats:
     make = _MAKERS[type(kind)]
     size = min(kind.batch_rows, 1000)
     blocks = [make(kind, rows) for rows in batches(dataset, kind.columns, place, size)]
-    return np.concatenate(blocks) if blocks else np.zeros((0, 0), np.float32)
+    if not blocks:
+        return np.zeros((0, 0), np.float32)
+    return sparse.vstack(blocks, "csr") if sparse.issparse(blocks[0]) else np.concatenate(blocks)
 
 
 def _numeric(kind: Kind, rows: Rows) -> Floats:
@@ -108,13 +112,15 @@ def _numeric(kind: Kind, rows: Rows) -> Floats:
     return np.hstack([_bytes(made["values"]), _bytes(made["missing"])])
 
 
-def _categorical(kind: CategoricalInput, rows: Rows) -> Floats:
+def _categorical(kind: CategoricalInput, rows: Rows) -> Matrix:
     codes = kind.codes(rows)
-    blocks = [
-        np.eye(len(vocabulary) + 1, dtype=np.float32)[codes[:, at], 1:]
-        for at, vocabulary in enumerate(kind.vocabularies)
-    ]
-    return np.hstack(blocks)
+    sizes = [len(vocabulary) for vocabulary in kind.vocabularies]
+    starts = np.cumsum([0, *sizes[:-1]])
+    at, column = np.nonzero(codes)
+    places = starts[column] + codes[at, column] - 1
+    ones = np.ones(len(at), np.float32)
+    found = sparse.csr_matrix((ones, (at, places)), shape=(len(rows), sum(sizes)))
+    return found if sum(sizes) > WIDE else found.toarray()
 
 
 def _vector(kind: Kind, rows: Rows) -> Floats:

@@ -160,13 +160,13 @@ def _regression_rest(
     labelled, raw = task.labelled(truth), (task.raw(truth), task.raw(scores))
     for at, known in enumerate(labelled):
         told: _Told = {
-            "truth": _rounded(raw[0][at]) if known else None,
-            "prediction": _rounded(raw[1][at]),
-            "error": _rounded(scores[at] - truth[at]) if known else None,
+            "truth": _significant(raw[0][at]) if known else None,
+            "prediction": _significant(raw[1][at]),
+            "error": _significant(scores[at] - truth[at]) if known else None,
         }
         if task.log1p:
-            told["truth_log"] = _rounded(truth[at]) if known else None
-            told["prediction_log"] = _rounded(scores[at])
+            told["truth_log"] = _significant(truth[at]) if known else None
+            told["prediction_log"] = _significant(scores[at])
         yield told
 
 
@@ -184,6 +184,15 @@ def _named(task: Task, marks: Any) -> list[str]:
 
 def _rounded(value: Any) -> float:
     return round(float(value), DIGITS)
+
+
+def _significant(value: Any) -> float:
+    """As many digits as a float32 holds, whatever the unit.
+
+    >>> _significant(1.23456789e-9), _significant(98765432.1)
+    (1.234568e-09, 98765430.0)
+    """
+    return float(f"{float(value):.7g}")
 
 
 def write_jsonl(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> int:

@@ -21,7 +21,8 @@ BINS = 31
 
 def roc_plot(truth: npt.ArrayLike, scores: npt.ArrayLike, threshold: float | None) -> Markup:
     """Draw the ROC curve of 0-1 truth and scores, with a point at the threshold."""
-    false, true, cuts = sklearn_metrics.roc_curve(truth, scores)
+    # All points are kept, or the one at the threshold might be missing.
+    false, true, cuts = sklearn_metrics.roc_curve(truth, scores, drop_intermediate=False)
     area = sklearn_metrics.auc(false, true)
     frame = Frame(44, 34, 330, 300)
     ideal = line(frame.across(0), frame.down(0), frame.across(1), frame.down(1), "ideal")

@@ -180,6 +180,17 @@ def test_what_is_missing_is_told_apart_from_zero():
     assert found["logistic_regression"]["accuracy"] == 1.0
 
 
+def test_many_categories_and_one_that_train_never_saw():
+    truth = np.arange(900) % 2
+    codes = [f"c{at % 450}" for at in range(900)]
+    train, test = rows(colour=codes), rows(colour=["c7", "c8", "other", None])
+    inputs = {"c": COLOUR, "n": NUMBER}
+    train = train.add_column("number", [0.0] * 900)
+    test = test.add_column("number", [0.0] * 4)
+    found = task_baselines(BINARY, fit(train, **inputs), train, truth, test, np.array([1, 0, 1, 0]))
+    assert found["logistic_regression"]["roc_auc"] == pytest.approx(0.875), "one tie of four pairs"
+
+
 def test_a_text_beside_others_is_also_judged_alone():
     truth, train = halves()
     train = train.remove_columns("text").add_column("text", ["nothing to see"] * len(train))

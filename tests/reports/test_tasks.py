@@ -92,6 +92,10 @@ def test_the_points_on_the_curves_are_the_threshold(evaluations):
     x, y = map(float, re.search(r'<circle cx="([\d.]+)" cy="([\d.]+)"', drawing).groups())
     assert (x - 44) / 330 == pytest.approx(record.metrics["recall"], abs=1e-3)
     assert (34 + 300 - y) / 300 == pytest.approx(record.metrics["precision"], abs=1e-3)
+    drawing = page[page.index('id="roc-title"') :].split("</svg>")[0]
+    x, y = map(float, re.search(r'<circle cx="([\d.]+)" cy="([\d.]+)"', drawing).groups())
+    assert (x - 44) / 330 == pytest.approx(1 - record.per_class["no"]["recall"], abs=1e-3)
+    assert (34 + 300 - y) / 300 == pytest.approx(record.metrics["recall"], abs=1e-3)
     cells = sum(map(int, re.findall(r'class="cell">(\d+)<', page)))
     assert cells == record.n
 
