@@ -111,6 +111,7 @@ def finetune(recipe: Recipe, endpoint: Endpoint, options: FinetuneOptions) -> Fi
     from hfpipe.models.families import family_of
     from hfpipe.models.pushing import push_model
     from hfpipe.training.engines import engine_of
+    from hfpipe.training.feature_cache import with_cache
 
     run = _prepared(recipe, endpoint, options)
     recipe, data, learning = run.recipe, run.data, run.learning
@@ -118,6 +119,9 @@ def finetune(recipe: Recipe, endpoint: Endpoint, options: FinetuneOptions) -> Fi
     with _tracked(recipe, run.folder, run.target, options) as (tracked, report_to):
         learning.reporting = replace(learning.reporting, report_to=report_to)
         train, validation = data.encoded_rows(learning.collator.tools, options.quiet)
+        learning.collator, (train, validation) = with_cache(
+            learning.model, learning.collator, (train, validation), options.quiet
+        )
         learned = engine_of(learning.model).learn(learning, train, validation)
         judged, choice = _judge(run, learned, validation, options.quiet)
         report = _report(run, learned, judged, tracked)

@@ -57,10 +57,7 @@ class Collator:
         import torch
 
         seed = None if self.seed is None else _batch_seed(self.seed, rows)
-        inputs = {
-            name: each.collate(_features(name, rows), self.tools.get(name), seed)
-            for name, each in self.processor.inputs.items()
-        }
+        inputs = self.inputs_of(rows, seed)
         batch: dict[str, Any] = {"inputs": inputs}
         if self.flat:
             (batch,) = inputs.values()
@@ -69,6 +66,20 @@ class Collator:
             labels = torch.tensor(np.asarray([row[LABELS] for row in rows]))
             batch[LABELS] = labels.float() if labels.is_floating_point() else labels.long()
         return batch
+
+    @property
+    def read(self) -> list[str]:
+        """The inputs that are made tensors of."""
+        return list(self.processor.inputs)
+
+    def inputs_of(self, rows: Sequence[Mapping[str, Any]], seed: int | None) -> dict[str, Any]:
+        """Input name → its tensors."""
+        return {
+            name: self.processor.inputs[name].collate(
+                _features(name, rows), self.tools.get(name), seed
+            )
+            for name in self.read
+        }
 
 
 def _features(name: str, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
