@@ -115,7 +115,7 @@ def test_tfidf_is_made_from_the_texts_where_it_is_not_given():
         assert first["numbers"] == second["numbers"]
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=30, deadline=None, derandomize=True)
 @given(st.lists(st.tuples(st.integers(-1, 6), st.integers(-1, 2)), max_size=40))
 def test_overlaps_are_those_of_sets(rows):
     codes = np.array([code for code, _ in rows], dtype=np.int64)
@@ -134,7 +134,7 @@ def test_overlaps_are_those_of_sets(rows):
     assert found.shares()["test"] == share
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=30, deadline=None, derandomize=True)
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), max_size=30))
 def test_codes_are_the_same_where_both_halves_of_a_key_are(keys):
     codes = codes_of(np.array(keys, dtype=np.uint64).reshape(-1, 2))

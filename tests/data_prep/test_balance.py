@@ -29,7 +29,7 @@ def test_the_drawn_order_is_that_of_earlier_versions():
 
 
 @given(ids=st.sets(st.text(max_size=8), max_size=40), seed=st.integers(0, 9))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_a_lot_is_the_keyed_hash_of_the_id_however_ids_are_held(ids, seed):
     ids = list(ids)
     key = blake2b(f"{seed}/split".encode(), digest_size=32).digest()
@@ -52,7 +52,7 @@ def test_a_lot_is_the_keyed_hash_of_the_id_however_ids_are_held(ids, seed):
 
 
 @given(rows=st.lists(st.tuples(st.integers(0, 3), st.text("abc", max_size=3)), unique=True))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_equal_lots_are_ordered_by_id(rows):
     rows = list({row_id: (lot, row_id) for lot, row_id in rows}.values())
     lots = np.array([lot for lot, _ in rows], dtype=np.uint64)
@@ -67,7 +67,7 @@ def test_equal_lots_are_ordered_by_id(rows):
     seed=st.integers(0, 99),
     shuffle=st.randoms(use_true_random=False),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_the_cap_cuts_large_classes_to_it_in_drawn_order_and_no_other(
     codes, ratio, cap, seed, shuffle
 ):
@@ -95,7 +95,7 @@ def test_the_cap_cuts_large_classes_to_it_in_drawn_order_and_no_other(
 
 
 @given(codes=CODES, min_count=st.integers(0, 12))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_a_minimum_count_takes_out_the_classes_below_it(codes, min_count):
     counts = Counter(codes)
     want = [i for i, code in enumerate(codes) if code >= 0 and counts[code] < min_count]
@@ -138,7 +138,7 @@ def test_a_mapping_of_labels_that_cannot_be_meant_is_refused(mapping, said):
         )
     )
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_units_are_what_rows_reach_through_shared_codes(codes):
     rows = len(codes[0])
     units = list(range(rows))

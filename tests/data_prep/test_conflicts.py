@@ -39,7 +39,7 @@ def obviously_dropped(rows: list, policy: str) -> list[int]:
 
 
 @given(rows=ROWS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_conflicts_are_those_that_dictionaries_find(rows):
     keys, labels = arrays(rows)
     found = find_conflicts(keys, labels)
@@ -59,10 +59,10 @@ def test_a_majority_keeps_its_rows_and_a_tie_keeps_none():
     assert to_drop(found, labels, "drop").tolist() == [0, 1, 2, 3, 4]
 
 
-def test_a_million_rows_are_settled_as_the_first_of_them_are():
+def test_many_rows_are_settled_as_the_first_of_them_are():
     draws = np.random.default_rng(0)
-    keys = draws.integers(0, 2**63, size=(300_000, 2)).astype(np.uint64)
-    chosen = draws.integers(0, len(keys), 1_000_000)
+    keys = draws.integers(0, 2**63, size=(60_000, 2)).astype(np.uint64)
+    chosen = draws.integers(0, len(keys), 200_000)
     labels = draws.integers(0, 3, len(chosen)).astype(np.int32)
     found = find_conflicts(keys[chosen], labels)
     of_key = np.zeros((len(keys), 3), dtype=int)

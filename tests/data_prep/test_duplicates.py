@@ -34,7 +34,7 @@ TEXTS = st.lists(st.lists(WORDS, max_size=7).map(" ".join), min_size=1, max_size
 THRESHOLDS = st.one_of(
     st.sampled_from([0.0, 0.2, 0.5, 0.8, 0.9, 1.0]), st.floats(min_value=0, max_value=1)
 )
-EXAMPLES = settings(max_examples=100, deadline=None, derandomize=True)
+EXAMPLES = settings(max_examples=40, deadline=None, derandomize=True)
 
 
 @pytest.fixture(autouse=True)

@@ -25,7 +25,7 @@ def folder(tiny_bert, hub, tmp_path_factory):
     return Path(snapshot_download(tiny_bert, local_dir=place))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def alone(folder):
     """What the model gives for one text, with nothing but transformers."""
     import torch
@@ -54,8 +54,7 @@ def encode(folder, column, **options):
     return result.column(options.name), {key: rows.tolist() for key, rows in dropped.items()}
 
 
-@pytest.mark.parametrize("batch_size", [1, 2, 64])
-@pytest.mark.parametrize("pooling", ["mean", "cls"])
+@pytest.mark.parametrize(("batch_size", "pooling"), [(1, "mean"), (2, "cls"), (64, "mean")])
 def test_a_text_has_the_same_vector_in_any_batch(folder, alone, batch_size, pooling):
     column, dropped = encode(folder, TEXTS, batch_size=batch_size, pooling=pooling)
     assert column.type == pa.list_(pa.float32(), DIM)

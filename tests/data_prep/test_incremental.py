@@ -138,7 +138,7 @@ def test_a_repo_that_hfpipe_did_not_make_is_refused(tmp_path, hub):
     threshold=st.sampled_from([0.2, 0.5, 0.9]),
     policy=st.sampled_from(["kept", "any"]),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_pinned_rows_are_kept_rows_for_all_that_come_later(texts, old, threshold, policy):
     counter = TermCounter()
     counter.add([" ".join(text.replace(" ", "") * 2) + " " + text for text in texts])

@@ -32,7 +32,7 @@ ROWS = st.lists(
 
 
 @given(rows=ROWS, broken=st.integers(0, 3), cap=st.sampled_from([None, 1, 2.5]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_rows_in_are_rows_kept_and_rows_dropped_for_one_reason(tmp_path_factory, rows, broken, cap):
     folder = tmp_path_factory.mktemp("account")
     path = write_rows(folder / "a.jsonl", [*rows, *["{"] * broken])

@@ -34,7 +34,7 @@ def as_keys(pairs) -> np.ndarray:
 
 
 @given(KEYS)
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 def test_keys_are_numbered_in_order_of_first_appearance(pairs):
     numbers, count = numbered_keys(as_keys(pairs))
     places = {pair: place for place, pair in enumerate(dict.fromkeys(pairs))}
@@ -43,7 +43,7 @@ def test_keys_are_numbered_in_order_of_first_appearance(pairs):
 
 
 @given(KEYS, st.integers(1, 4))
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 def test_what_stands_with_one_key_is_added_up_whatever_the_parts(pairs, bits):
     sums = np.arange(1, len(pairs) + 1, dtype=np.int64)[:, None]
     expected = Counter()
@@ -67,7 +67,7 @@ def test_what_stands_with_one_key_is_added_up_whatever_the_parts(pairs, bits):
 
 
 @given(st.lists(st.integers(0, 20), min_size=1, max_size=6), st.data())
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 def test_a_selection_tells_each_chunk_its_rows(sizes, data):
     batches = RayBatches()
     for place, size in enumerate(sizes):
@@ -87,7 +87,7 @@ def test_a_selection_tells_each_chunk_its_rows(sizes, data):
 
 
 @given(TEXTS, TEXTS, st.sampled_from([0.0, 0.3, 0.9, 1.0]))
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 def test_chunks_are_weighed_as_the_whole_corpus_is(first, second, threshold):
     counter = TermCounter()
     counter.add([*first, *second])
@@ -136,7 +136,7 @@ def test_chunks_are_weighed_as_the_whole_corpus_is(first, second, threshold):
     st.integers(1, 40),
     st.integers(1, 5),
 )
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 def test_two_rows_that_share_a_term_meet_in_a_lot_of_that_term(rows, room_rows, entries, tasks):
     """Whatever the room: terms that too many rows have are cut into segments."""
     lengths = [len(row) for row in rows]
@@ -219,7 +219,7 @@ CHAINS = st.lists(
 
 
 @given(CHAINS, st.sampled_from([0.2, 0.5, 0.8]), st.integers(1, 3), st.integers(0, 8))
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=50)
 def test_rows_settled_in_rounds_are_those_settled_one_by_one(words, threshold, count, pinned):
     counter = TermCounter()
     counter.add([" ".join(row) for row in words])

@@ -64,7 +64,7 @@ def test_splits_are_those_of_earlier_versions(way, small, large):
 
 
 @given(counts=COUNTS, sizes=SIZES, seed=st.integers(0, 99))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_a_stratified_split_gives_every_class_its_share(counts, sizes, seed):
     labels = labels_of(counts)
     splits = split_rows("stratified", request_of(labels, sizes, seed)).splits
@@ -90,7 +90,7 @@ def test_a_stratified_split_gives_every_class_its_share(counts, sizes, seed):
     with_pins=st.booleans(),
     data=st.data(),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_a_split_does_not_depend_on_the_input_order(way, rows, seed, with_units, with_pins, data):
     labels, units = rows
     draws = data.draw(st.randoms(use_true_random=False))
@@ -152,7 +152,7 @@ def test_shares_that_sum_to_one_only_nearly_still_place_every_row():
 
 
 @given(counts=COUNTS, seed=st.integers(0, 9), held=st.integers(0, 10), data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_rows_of_an_earlier_version_stay_and_new_rows_fill_the_shares_of_the_whole(
     counts, seed, held, data
 ):
@@ -180,7 +180,7 @@ def test_new_rows_go_to_the_splits_that_lack_rows():
 
 
 @given(counts=COUNTS, folds=st.integers(2, 6), seed=st.integers(0, 9))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_folds_hold_every_row_once_and_each_class_evenly(counts, folds, seed):
     labels = labels_of(counts)
     request = request_of(labels, seed=seed)

@@ -22,7 +22,7 @@ def written(folder, content):
 
 
 @given(splits=st.dictionaries(st.text(), st.sampled_from(SPLITS), min_size=1))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_both_forms_say_the_same(splits, tmp_path_factory):
     folder = tmp_path_factory.mktemp("splits")
     assert read_splits_file(written(folder, splits)) == splits

@@ -22,7 +22,7 @@ DAY = 86_400_000_000
     kind=st.sampled_from([np.int64, np.float64]),
     draws=st.randoms(use_true_random=False),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_later_splits_are_later_by_more_than_the_gap(times, units, gap, sizes, kind, draws):
     codes = None if units is None else [draws.randint(0, units) for _ in times]
     request = request_of(
@@ -49,7 +49,7 @@ def test_later_splits_are_later_by_more_than_the_gap(times, units, gap, sizes, k
 
 
 @given(times=st.lists(st.integers(0, 40), min_size=20, max_size=80), sizes=SIZES)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_borders_are_at_the_changes_of_time_nearest_to_the_shares(times, sizes):
     request = request_of(["a"] * len(times), sizes, times=times)
     assume(len(set(times)) > 2)
@@ -109,7 +109,7 @@ def test_a_unit_whose_earlier_row_fell_into_the_gap_is_kept():
     gap=st.integers(0, 3),
     draws=st.randoms(use_true_random=False),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_rows_of_an_earlier_version_keep_their_split_and_their_order_in_time(pins, new, gap, draws):
     # Earlier rows at 0, 4, 8, …: further apart than any gap.
     times = [4 * i for i in range(len(pins))] + new

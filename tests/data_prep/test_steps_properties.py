@@ -1,4 +1,4 @@
-"""What holds for every text: garbage, edge cases, and a million characters of the worst kind."""
+"""What holds for every text: garbage, edge cases, and long texts of the worst kind."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def run(step: Step, texts: list[str]) -> list[str | None]:
 
 @pytest.mark.parametrize("spec", REWRITERS)
 @given(text=TEXTS)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_rewriting_twice_is_rewriting_once(spec, text):
     step = made(spec)
     (once,) = step.rewrite([text])
@@ -79,7 +79,7 @@ def test_what_becomes_of_a_text_does_not_depend_on_its_neighbours(name, texts, c
 
 
 @given(text=TEXTS | st.text(st.characters(max_codepoint=127)))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_what_unicode_takes_for_sound_is_what_ftfy_leaves_alone(text):
     config = TextFixerConfig(
         unescape_html=False,
@@ -101,7 +101,7 @@ def test_what_unicode_takes_for_sound_is_what_ftfy_leaves_alone(text):
 
 
 @given(text=TEXTS)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_control_characters_go_and_what_is_seen_stays(text):
     (found,) = ControlCharacters().rewrite([text])
     assert all(c in "\t\n" or category(c) not in ("Cc", "Cs", "Zl", "Zp") for c in found)
@@ -112,7 +112,7 @@ def test_control_characters_go_and_what_is_seen_stays(text):
 
 
 @given(text=TEXTS)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_whitespace_keeps_the_words_and_leaves_single_spaces(text):
     (found,) = Whitespace().rewrite([text])
     assert found.split() == text.split()
@@ -124,7 +124,7 @@ def test_whitespace_keeps_the_words_and_leaves_single_spaces(text):
 
 
 @given(text=TEXTS, low=st.integers(0, 8), more=st.integers(0, 8) | st.none())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_length_drops_what_is_out_of_its_bounds_and_nothing_else(text, low, more):
     high = None if more is None else low + more
     for count, step in (
@@ -137,7 +137,7 @@ def test_length_drops_what_is_out_of_its_bounds_and_nothing_else(text, low, more
 
 
 @given(before=st.lists(PIECES, max_size=5), after=st.lists(PIECES, max_size=5))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_a_text_with_a_line_that_says_something_is_no_boilerplate(before, after):
     text = "".join([*before, "\nthe zebra ran home\n", *after])
     assert Boilerplate(phrases=()).judge([text]) == [None]
@@ -154,7 +154,7 @@ def covered(words: list[str], size: int) -> set[int]:
 
 
 @given(words=WORDS, size=st.integers(1, 10))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_repeated_characters_are_those_of_the_definition(words, size):
     expected = sum(len(words[i]) for i in covered(words, size))
     assert repeated_characters(words, size) == expected
@@ -180,7 +180,7 @@ def by_the_rules(words: list[str], step: Repetition) -> bool:
     parts=st.lists(st.sampled_from(["so it goes", "rose", "a b c d e", "x y"]), max_size=25),
     order=st.randoms(use_true_random=False),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_repetition_follows_the_papers_rules(unlike, parts, order):
     pieces = [*parts, *(f"w{i}" for i in range(unlike))]
     order.shuffle(pieces)
@@ -193,7 +193,7 @@ def test_repetition_follows_the_papers_rules(unlike, parts, order):
 
 
 @given(st.lists(st.text("abcdefghij", min_size=1, max_size=8), unique=True, max_size=120))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_a_text_whose_words_are_all_different_does_not_repeat_itself(words):
     text = " ".join(words)
     runs = [len(list(run)) for _, run in itertools.groupby(text)]
@@ -201,7 +201,7 @@ def test_a_text_whose_words_are_all_different_does_not_repeat_itself(words):
         assert Repetition().judge([text]) == [None]
 
 
-MILLION = 1_000_000
+MANY = 400_000
 WORST = [
     ("html", "<a '\""),
     ("html", "</"),
@@ -232,20 +232,20 @@ WORST = [
 ]
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(20)
 @pytest.mark.parametrize(("name", "worst"), WORST)
-def test_a_million_characters_of_the_worst_kind_take_no_hours(name, worst):
+def test_long_texts_of_the_worst_kind_take_no_hours(name, worst):
     """As they would if each place were tried against each other one."""
-    text = (worst * (MILLION // len(worst) + 1))[:MILLION]
+    text = (worst * (MANY // len(worst) + 1))[:MANY]
     (found,) = run(made(name), [text])
     assert found is None or isinstance(found, str)
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(20)
 @pytest.mark.parametrize(
     ("whole", "start", "left"),
     [("<!-- -->", "<!--", "<!--"), ("<script></script>", "<script>", "")],
 )
 def test_an_end_that_comes_too_early_is_not_looked_for_again_and_again(whole, start, left):
-    times = MILLION // len(start)
+    times = MANY // len(start)
     assert made("html").rewrite([whole + start * times]) == [left * times]

@@ -46,7 +46,7 @@ def sklearn_counts(texts: list[str]) -> np.ndarray:
 
 
 @given(portions=st.lists(st.lists(TEXT, max_size=8), min_size=1, max_size=4))
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=60, deadline=None, derandomize=True)
 def test_counts_are_those_of_count_vectorizer_in_whatever_portions_texts_come(portions):
     texts = [text for portion in portions for text in portion]
     found = counted(portions)
@@ -57,7 +57,7 @@ def test_counts_are_those_of_count_vectorizer_in_whatever_portions_texts_come(po
 
 
 @given(texts=st.lists(TEXT, min_size=1, max_size=20), seed=st.integers(0, 10))
-@settings(max_examples=80, deadline=None, derandomize=True)
+@settings(max_examples=35, deadline=None, derandomize=True)
 def test_weights_are_those_of_tfidf_vectorizer_on_the_chosen_rows(texts, seed):
     counts = counted([texts])
     chosen = np.flatnonzero(np.random.default_rng(seed).random(len(texts)) < 0.7)

@@ -30,7 +30,7 @@ def microseconds(moment):
 
 
 @given(moments=st.lists(st.one_of(st.none(), MOMENTS), max_size=8), separator=st.sampled_from("T "))
-@settings(max_examples=80, deadline=None, derandomize=True)
+@settings(max_examples=35, deadline=None, derandomize=True)
 def test_iso_text_is_read_as_the_standard_library_reads_it(moments, separator):
     texts = [moment and moment.isoformat(separator) for moment in moments]
     expected = [NO_TIME if moment is None else microseconds(moment) for moment in moments]
@@ -125,7 +125,7 @@ KEYED = st.lists(
 
 
 @given(rows=KEYED)
-@settings(max_examples=120, deadline=None, derandomize=True)
+@settings(max_examples=50, deadline=None, derandomize=True)
 def test_a_row_is_stale_when_another_one_of_its_key_is_later(rows):
     keys = pa.table(
         {

@@ -73,7 +73,7 @@ def read_back(shards):
     size=st.integers(1, 4),
     cut=st.integers(0, 7),
 )
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=20, deadline=None, derandomize=True)
 def test_rows_come_back_as_they_were_whatever_is_in_them(tmp_path_factory, rows, size, cut):
     folder = tmp_path_factory.mktemp("shards")
     table = table_of(rows)
@@ -87,7 +87,7 @@ def test_rows_come_back_as_they_were_whatever_is_in_them(tmp_path_factory, rows,
 
 
 @given(row_id=IDS)
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=60, deadline=None, derandomize=True)
 def test_a_key_has_no_dot_and_no_slash_and_is_the_id_again(row_id):
     key = escape_key(row_id)
     assert key.isascii()
@@ -178,7 +178,7 @@ SMALL = [picture((shade, 0, 0)) for shade in (0, 100)]
         max_size=5,
     )
 )
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=20, deadline=None, derandomize=True)
 def test_prepare_reads_what_it_has_written(tmp_path_factory, rows):
     images = {
         name: [row[name] and {"bytes": row[name], "path": None} for row in rows.values()]
