@@ -314,14 +314,13 @@ def _baselines(
         or not pushed.task.labelled(scored.truth).any()
     ):
         return None
-    train, target = source.splits["train"], fitted.target
+    train, held_out = source.splits["train"], source.splits.get("validation")
     try:
         fitted.check_columns(train, source.place)
-    except UserError:
+        truth = fitted.target.encode(train, f"{source.place}, split 'train'")
+        validation = (held_out, fitted.target.encode(held_out, source.place)) if held_out else None
+    except UserError:  # not what the model was trained for: it is scored without baselines
         return None
-    truth = target.encode(train, f"{source.place}, split 'train'")
-    held_out = source.splits.get("validation")
-    validation = (held_out, target.encode(held_out, source.place)) if held_out else None
     return task_baselines(
         pushed.task,
         fitted,

@@ -150,6 +150,20 @@ def finetune(recipe: Recipe, endpoint: Endpoint, options: FinetuneOptions) -> Fi
     )
 
 
+def validate_recipe(recipe: Recipe) -> None:
+    """Check all of a recipe that can be checked without a Hub.
+
+    Raises:
+        UserError: The first thing that is wrong, with what is near.
+    """
+    from hfpipe.inputs.fitting import check_inputs
+    from hfpipe.models.families import family_of
+
+    validate_training(recipe)
+    check_inputs(recipe.data)
+    family_of(recipe.model.kind).check_options(recipe.model)
+
+
 def _prepared(recipe: Recipe, endpoint: Endpoint, options: FinetuneOptions) -> _Run:
     """Everything that can be checked is, before anything is learned."""
     from transformers import set_seed
@@ -165,7 +179,7 @@ def _prepared(recipe: Recipe, endpoint: Endpoint, options: FinetuneOptions) -> _
     from hfpipe.training.engines import Learning
     from hfpipe.training.fit import Reporting, check_best_metric
 
-    validate_training(recipe)
+    validate_recipe(recipe)
     folder = options.out or Path("runs") / recipe.name / time.strftime("%Y%m%d-%H%M%S")
     for each in (folder, options.wandb_output):
         if each is not None:
@@ -282,7 +296,7 @@ def _judge(
         scored,
         threshold=threshold,
         choice=choice,
-        baselines=validation_baselines(run.task, data, threshold) if beside else None,
+        baselines=validation_baselines(run.task, data) if beside else None,
         model=run.target,
         dataset=data.source.repo_id,
         dataset_revision=data.source.revision,

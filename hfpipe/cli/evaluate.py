@@ -64,6 +64,14 @@ def evaluate(
             help="Score simple models beside it. Default: as the model's recipe says.",
         ),
     ] = None,
+    slices: Annotated[
+        str | None,
+        typer.Option(
+            "--slices",
+            metavar="COL[,COL]",
+            help="Score the rows of each value of these columns apart. Default: the recipe's.",
+        ),
+    ] = None,
     out: Out = None,
     output_classify_file: Annotated[
         Path | None,
@@ -105,6 +113,7 @@ def evaluate(
         out=out,
         predictions=output_classify_file,
         baselines=baselines,
+        slices=[column.strip() for column in slices.split(",")] if slices else None,
         quiet=quiet,
     )
     with connect(hub, hf_access_token) as endpoint:

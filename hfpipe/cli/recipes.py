@@ -16,19 +16,20 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="A recipe's name, see 
 
 @app.command("list", epilog="Example: hfpipe recipes list")
 def list_recipes() -> None:
-    """List the recipes, with the base model and what each is for."""
+    """List the recipes, with the kind of model and what each is for."""
     from rich.console import Console
     from rich.table import Table
 
     from hfpipe.recipe import load_recipe, recipe_names
 
     table = Table(box=None)
-    for column in ("recipe", "base model"):
+    for column in ("recipe", "model"):
         table.add_column(column, no_wrap=True)
     table.add_column("description")
     for name in recipe_names():
         recipe = load_recipe(name)
-        table.add_row(name, recipe.model.base, recipe.description)
+        kind = "suite" if recipe.suite.recipes else recipe.model.kind
+        table.add_row(name, kind, recipe.description)
     Console().print(table)
 
 
@@ -77,13 +78,14 @@ def validate(
         typer.Argument(metavar="[FILE|NAME]...", help="Default: all.", show_default=False),
     ] = None,
 ) -> None:
-    """Check recipes: every key, type and training argument."""
-    from hfpipe.recipe import load_recipe, recipe_names, validate_training
+    """Check recipes: every key, type, training argument, input and model option."""
+    from hfpipe.finetuning import validate_recipe
+    from hfpipe.recipe import load_recipe, recipe_names
 
     wrong = []
     for name in files or recipe_names():
         try:
-            validate_training(load_recipe(name))
+            validate_recipe(load_recipe(name))
             typer.echo(f"{name}: valid")
         except UserError as error:
             typer.echo(f"{name}: {error}")

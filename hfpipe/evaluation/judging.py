@@ -61,16 +61,24 @@ def scored_rows(
     """
     columns = [*wanted.slices, *([wanted.group_by] if wanted.group_by else [])]
     check_slices(columns, dataset, place)
-    groups = [str(each) for each in dataset[wanted.group_by]] if wanted.group_by else []
+    groups = [str(each) for each in values_of(dataset, wanted.group_by)] if wanted.group_by else []
     return Scored(
         row_ids(dataset),
         processor.shown(dataset),
         truth,
         scores,
-        {column: list(dataset[column]) for column in wanted.slices},
+        {column: values_of(dataset, column) for column in wanted.slices},
         extras,
         groups,
     )
+
+
+def values_of(dataset: Dataset, column: str) -> list[Any]:
+    """A column's values; class labels by their names."""
+    names = getattr(dataset.features[column], "names", None)
+    if not isinstance(names, list):
+        return list(dataset[column])
+    return [names[each] if each is not None and each >= 0 else None for each in dataset[column]]
 
 
 def check_slices(columns: list[str], dataset: Dataset, place: str) -> None:
@@ -140,7 +148,8 @@ def fit_choices(
         aggregation: The profile's; None without one.
         vote: From which probability on a row votes; None for the best threshold of the rows.
     """
-    truth, scores, groups = scored.labelled(task)
+    profile = aggregation is not None and group_by is not None
+    truth, scores, groups = (scored if profile else replace(scored, groups=())).labelled(task)
     threshold = task.best_threshold(truth, scores)
     if aggregation is None or group_by is None:
         return threshold, None
@@ -148,12 +157,18 @@ def fit_choices(
     return threshold, ProfileChoice.fit(truth, scores, groups, group_by, aggregation, chosen)
 
 
-def validation_baselines(task: Task, data: TrainingData, threshold: float | None) -> Any:
-    """The baselines on the validation rows, which fit no threshold of their own there."""
+def validation_baselines(task: Task, data: TrainingData) -> Any:
+    """The baselines on the validation rows; their thresholds are chosen there, as the model's."""
     from hfpipe.evaluation.baselines import task_baselines
 
     processor, target = data.processor, data.processor.target
     truths = [target.encode(rows, data.source.place) for rows in (data.train, data.validation)]
     return task_baselines(
-        task, processor, data.train, truths[0], data.validation, truths[1], threshold=threshold
+        task,
+        processor,
+        data.train,
+        truths[0],
+        data.validation,
+        truths[1],
+        validation=(data.validation, truths[1]),
     )

@@ -9,8 +9,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from hfpipe.errors import UserError
-from hfpipe.metrics.aggregation import AGGREGATIONS, aggregate_scores, compare_aggregations
+from hfpipe.metrics.aggregation import aggregate_scores, compare_aggregations
 from hfpipe.metrics.scores import Floats
 from hfpipe.metrics.tasks import Metrics, Task
 from hfpipe.metrics.thresholds import best_threshold
@@ -53,7 +52,8 @@ class ProfileChoice:
             vote: From which probability on a row votes.
         """
         names, found = aggregate_scores(scores, np.asarray(groups), vote)
-        labels = group_truth(truth, groups, names)
+        first = [list(groups).index(str(name)) for name in names]
+        labels = np.asarray(truth)[first]
         best = {name: best_threshold(labels, each).threshold for name, each in found.items()}
         decisions = {name: each for name, each in best.items() if each is not None}
         return cls(group_by, aggregation, vote, decisions)
@@ -93,60 +93,41 @@ class Scored:
     groups: Sequence[str] = ()
 
     def labelled(self, task: Task) -> tuple[npt.NDArray[Any], Floats, list[str]]:
-        """Truth, scores and groups of the rows that have a label."""
-        there = np.flatnonzero(task.labelled(self.truth))
+        """Truth, scores and groups of the rows that have a label; of groups, those of each one."""
+        truth = owners_truth(self.truth, self.groups) if self.groups else self.truth
+        there = np.flatnonzero(task.labelled(truth))
         owners = [self.groups[int(at)] for at in there] if self.groups else []
-        return self.truth[there], self.scores[there], owners
+        return truth[there], self.scores[there], owners
 
     def by_group(self, task: Task, choice: ProfileChoice) -> Scored:
-        """One row a group, in the order in which the groups come up first.
-
-        Raises:
-            UserError: A group whose rows have more than one label.
-        """
+        """One row a group, in the order in which the groups come up first."""
         names, found = aggregate_scores(self.scores, np.asarray(self.groups), choice.vote)
         place = {str(name): at for at, name in enumerate(names)}
         counts = dict.fromkeys(dict.fromkeys(self.groups), 0)
         for owner in self.groups:
             counts[owner] += 1
         order = [place[owner] for owner in counts]
-        truth = group_truth(self.truth, self.groups, names)
+        truth = dict(zip(self.groups, owners_truth(self.truth, self.groups), strict=True))
         return Scored(
             list(counts),
             [{choice.group_by: owner, "rows": count} for owner, count in counts.items()],
-            truth[order],
+            np.array([truth[owner] for owner in counts]),
             found[choice.aggregation][order],
         )
 
 
-def group_truth(
-    truth: npt.ArrayLike, groups: Sequence[str], names: npt.NDArray[Any]
-) -> npt.NDArray[np.float64]:
-    """The label of each group; NaN where none of its rows has one.
+def owners_truth(truth: npt.ArrayLike, groups: Sequence[str]) -> npt.NDArray[np.float64]:
+    """For each row the label of its group: that of most of its labelled rows, NaN where they tie.
 
-    Raises:
-        UserError: A group whose rows have more than one label.
+    Args:
+        truth: ``(rows,)`` 0 or 1, NaN without a label.
+        groups: Whose each row is.
 
-    >>> group_truth([1, 0, float("nan")], ["a", "b", "a"], np.array(["a", "b"])).tolist()
-    [1.0, 0.0]
+    >>> owners_truth([1, 0, 1, 1, 0, float("nan")], ["a", "a", "a", "b", "b", "c"]).tolist()
+    [1.0, 1.0, 1.0, nan, nan, nan]
     """
-    labels = dict.fromkeys((str(name) for name in names), np.nan)
-    for owner, label in zip(groups, np.asarray(truth, np.float64), strict=True):
-        if np.isnan(label):
-            continue
-        if not np.isnan(labels[owner]) and labels[owner] != label:
-            raise UserError(f"'{owner}' has rows of more than one class: a profile has one label")
-        labels[owner] = label
-    return np.array([labels[str(name)] for name in names])
-
-
-def check_aggregation(name: str) -> None:
-    """Refuse an aggregation that there is not.
-
-    Raises:
-        UserError: With the nearest name.
-    """
-    from hfpipe.errors import nearest
-
-    if name not in AGGREGATIONS:
-        raise UserError(f"model.config.aggregation: no '{name}'{nearest(name, AGGREGATIONS)}")
+    labels = np.asarray(truth, np.float64)
+    _, owner = np.unique(np.asarray(groups), return_inverse=True)
+    known = ~np.isnan(labels)
+    votes = np.bincount(owner[known], labels[known] * 2 - 1, minlength=owner.max(initial=-1) + 1)
+    return np.where(votes == 0, np.nan, (votes > 0).astype(np.float64))[owner]

@@ -11,7 +11,7 @@ from hfpipe.inputs.kinds import Kind, kind_class, kind_names
 from hfpipe.inputs.kinds._base import COMMON
 from hfpipe.inputs.processor import Processor
 from hfpipe.inputs.reading import check_columns
-from hfpipe.inputs.targets import fit_label
+from hfpipe.inputs.targets import PROBLEM_TYPES, fit_label
 from hfpipe.recipe import Data, Input
 
 if TYPE_CHECKING:
@@ -96,8 +96,8 @@ leakage columns, which tell the answer
     refused = set(prepared.get("leakage_columns") or [])
     label = data.label or prepared.get("label")
     named = {"data.label": [str(label)] if label else []}
+    check_inputs(data)
     for name, spec in data.inputs.items():
-        _check_input(name, spec)
         named[f"data.inputs.{name}"] = list(_settled(name, spec, prepared).columns)
         if label and str(label) in named[f"data.inputs.{name}"]:
             raise UserError(
@@ -113,6 +113,18 @@ leakage columns, which tell the answer
                     f"{place} refuses column '{column}' ({key}): it is one of its leakage "
                     "columns, which tell the answer"
                 )
+
+
+def check_inputs(data: Data) -> None:
+    """Check the kinds and options of the inputs, and the task.
+
+    Raises:
+        UserError: Something is unknown, or belongs to another kind.
+    """
+    if data.task is not None and data.task not in PROBLEM_TYPES:
+        raise UserError(f"data.task: no task '{data.task}'{nearest(data.task, PROBLEM_TYPES)}")
+    for name, spec in data.inputs.items():
+        _check_input(name, spec)
 
 
 def _check_input(name: str, spec: Input) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from hfpipe.errors import UserError
+from hfpipe.errors import UserError, nearest
 from hfpipe.models.projector import (
     Projector,
     ProjectorTraining,
@@ -57,6 +58,7 @@ class BoostedProjection(TabularModel):
         "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
         "sklearn.utils.validation.check_array",
     )
+    options = ("parts", "projector", "boosting")
 
     def __init__(
         self, estimator: list[Any], widths: dict[str, int], projectors: list[Projector]
@@ -77,11 +79,12 @@ class BoostedProjection(TabularModel):
         """See :meth:`TabularModel.fit`.
 
         Options: ``parts``, 1 to let both learn on all rows; ``projector``, a
-        ``ProjectorTraining``; ``boosting``, a dict whose entries replace those of :data:`BOOSTING`.
+        ``ProjectorTraining`` or a dict of its fields; ``boosting``, a dict whose entries replace
+        those of :data:`BOOSTING`.
         """
         goals = as_goals(table, targets, 12)
         learnt, held_out = _hold_out(table, goals, validation, seed)
-        training = options.get("projector", ProjectorTraining())
+        training = _training(options.get("projector", {}))
         model = cls([], table.widths(), [])
         parts = max(1, min(options.get("parts", PARTS), len(learnt[0]) // FEWEST_IN_PART))
         dealt = np.random.default_rng(seed).permutation(len(learnt[0])) % parts
@@ -122,6 +125,21 @@ class BoostedProjection(TabularModel):
     def more(self) -> dict[str, Any]:
         """How many trees each part stopped at."""
         return {"iterations": [int(trees.n_iter_) for trees in self.estimator]}
+
+
+def _training(given: ProjectorTraining | Mapping[str, Any]) -> ProjectorTraining:
+    """What a recipe says of the projector.
+
+    Raises:
+        UserError: It has no such field.
+    """
+    if isinstance(given, ProjectorTraining):
+        return given
+    known = [each.name for each in fields(ProjectorTraining)]
+    for name in given:
+        if name not in known:
+            raise UserError(f"model.config.projector.{name}: no such{nearest(name, known)}")
+    return ProjectorTraining(**given)
 
 
 def _boost(

@@ -67,7 +67,8 @@ def head_modules(model: PreTrainedModel) -> list[str]:
     return [
         name
         for name, module in model.named_children()
-        if name not in (model.base_model_prefix, "vision_model") and any(module.parameters())
+        if name not in (model.base_model_prefix, "vision_model")
+        and any(True for _ in module.parameters())
     ]
 
 

@@ -28,6 +28,7 @@ class Ridge(TabularModel):
 
     family = "ridge"
     trusted = ()
+    options = ("alphas",)
 
     @classmethod
     def fit(

@@ -23,6 +23,8 @@ class TabularModel(ABC):
 
     family: ClassVar[str]
     trusted: ClassVar[tuple[str, ...]]
+    #: What ``fit`` takes besides data and seed.
+    options: ClassVar[tuple[str, ...]]
 
     def __init__(self, estimator: Any, widths: dict[str, int]) -> None:
         """Take fitted scikit-learn parts, and how many columns of each kind they know."""

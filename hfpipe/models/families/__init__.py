@@ -37,9 +37,10 @@ def family_of(kind: str) -> Family:
     Raises:
         UserError: There is no such kind.
 
-    >>> family_of("late_fusoin")
+    >>> family_of("ridgr")
     Traceback (most recent call last):
-    hfpipe.errors.UserError: model.kind: no 'late_fusoin'; did you mean 'late_fusion'?
+    ...
+    hfpipe.errors.UserError: model.kind: no 'ridgr'; did you mean 'ridge'?
     """
     if kind not in FAMILIES:
         raise UserError(f"model.kind: no '{kind}'{nearest(kind, FAMILIES)}")

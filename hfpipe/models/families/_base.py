@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from transformers import PreTrainedConfig
+
 from hfpipe.errors import UserError, nearest
 from hfpipe.hub.endpoint import Endpoint
 from hfpipe.hub.repos import resolve, split_revision
@@ -15,8 +17,9 @@ from hfpipe.inputs.processor import Processor
 from hfpipe.inputs.targets import LabelSpec
 
 if TYPE_CHECKING:
+    from hfpipe.blocks import Model
     from hfpipe.inputs.kinds import Kind
-    from hfpipe.recipe import Model, Recipe
+    from hfpipe.recipe import Recipe
 
 TOOLS = "tools"
 """The folder of a repo that holds each input's tokenizer or image processor."""
@@ -87,17 +90,20 @@ class Family(ABC):
     #: What the model card says of it.
     card: ClassVar[str] = "own"
 
+    @abstractmethod
+    def check_options(self, model: Model) -> None:
+        """Look at what can be known without a Hub.
+
+        Raises:
+            UserError: The recipe's ``model`` block has what this kind has no use for.
+        """
+
     def open(self, endpoint: Endpoint, recipe: Recipe) -> Opened:
         """Look at what the model starts from, before any row is read.
 
         Raises:
             UserError: It is not there, or is nothing that this kind can start from.
         """
-        if recipe.model.base:
-            raise UserError(
-                f"model.base: a {recipe.model.kind} model starts from nothing pretrained: leave it "
-                "empty"
-            )
         return Opened()
 
     @abstractmethod
@@ -159,16 +165,44 @@ def label_names(target: LabelSpec) -> dict[str, Any]:
     }
 
 
-def checked_config(config_class: type, model: Model, settled: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of a config: the recipe's, and what is settled by data and loss.
+SETTLED = {
+    *("inputs", "problem_type", "towers", "sequence", "num_labels", "id2label", "label2id", "loss"),
+    *("class_weights", "pos_weight", "label_smoothing", "focal_gamma", "huber_delta", "dropout"),
+}
+"""What of a config is said elsewhere in a recipe, or by the data."""
+
+
+def check_keys(config_class: type, model: Model) -> None:
+    """Refuse a ``model.config`` that its class does not have.
 
     Raises:
-        UserError: The recipe names what the config does not have, or what is settled elsewhere.
+        UserError: With the nearest name.
     """
-    known = {each.name for each in fields(config_class)}
+    stock = {each.name for each in fields(PreTrainedConfig)}
+    free = sorted({each.name for each in fields(config_class)} - stock - SETTLED)
     for key in model.config:
-        if key in settled or key not in known:
-            free = sorted(known - set(settled))
+        if key not in free:
             raise UserError(f"model.config.{key}: a {model.kind} has no such{nearest(key, free)}")
+
+
+def refuse(model: Model, *names: str) -> None:
+    """Refuse what a kind has no use for.
+
+    >>> from hfpipe.blocks import Model
+    >>> refuse(Model(kind="ridge", base="a/b"), "base")
+    Traceback (most recent call last):
+    ...
+    hfpipe.errors.UserError: model.base: a ridge model has no use for it: leave it empty
+
+    Raises:
+        UserError: The recipe gives it.
+    """
+    for name in names:
+        if getattr(model, name):
+            raise UserError(f"model.{name}: a {model.kind} model has no use for it: leave it empty")
+
+
+def config_arguments(model: Model, settled: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of a config: the recipe's, and what is settled by data and loss."""
     dropout = {} if model.dropout is None else {"dropout": model.dropout}
     return {**settled, **dropout, **model.config}

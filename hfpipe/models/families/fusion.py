@@ -11,10 +11,19 @@ from hfpipe.errors import UserError, nearest
 from hfpipe.hub.endpoint import Endpoint
 from hfpipe.hub.repos import download, read_json
 from hfpipe.inputs.processor import ARRAYS_NAME, FILE_NAME, Processor
-from hfpipe.models.families._base import TOOLS, Family, Opened, Origin, checked_config
+from hfpipe.models.families._base import (
+    TOOLS,
+    Family,
+    Opened,
+    Origin,
+    check_keys,
+    config_arguments,
+    refuse,
+)
 from hfpipe.models.families.own import load_own, settled_config
 
 if TYPE_CHECKING:
+    from hfpipe.blocks import Model
     from hfpipe.inputs.kinds import Kind
     from hfpipe.recipe import Recipe
 
@@ -43,6 +52,13 @@ class Found:
 
 class LateFusion(Family):
     """Towers from their repos, fused."""
+
+    def check_options(self, model: Model) -> None:
+        """See the base."""
+        from hfpipe.models.late_fusion import LateFusionConfig
+
+        refuse(model, "base", "scratch", "lora")
+        check_keys(LateFusionConfig, model)
 
     def open(self, endpoint: Endpoint, recipe: Recipe) -> Opened:
         """See the base."""
@@ -78,11 +94,9 @@ class LateFusion(Family):
     ) -> Any:
         """See the base; only projections, fusion and head are new."""
         from hfpipe.hub.repos import hub_errors
-        from hfpipe.models.late_fusion import LateFusionConfig, LateFusionModel
+        from hfpipe.models.late_fusion import LateFusionModel
 
-        settled = settled_config(processor, loss)
-        checked_config(LateFusionConfig, recipe.model, {**settled, "towers": {}})
-        config = {**checked_config(LateFusionConfig, recipe.model, settled)}
+        config = config_arguments(recipe.model, settled_config(processor, loss))
         inputs = config.pop("inputs")
         towers = recipe.model.towers
         # What the towers bring is described by the processor; the rest is their repos'.

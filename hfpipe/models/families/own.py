@@ -10,9 +10,17 @@ from typing import TYPE_CHECKING, Any
 from hfpipe.errors import UserError
 from hfpipe.hub.endpoint import Endpoint
 from hfpipe.inputs.processor import Processor
-from hfpipe.models.families._base import Family, Opened, checked_config, label_names
+from hfpipe.models.families._base import (
+    Family,
+    Opened,
+    check_keys,
+    config_arguments,
+    label_names,
+    refuse,
+)
 
 if TYPE_CHECKING:
+    from hfpipe.blocks import Model
     from hfpipe.recipe import Recipe
 
 
@@ -33,6 +41,11 @@ class Own(Family):
         """The wrapper's class; importing it is what costs."""
         return getattr(import_module(f"hfpipe.models.{self.module}"), self.name)
 
+    def check_options(self, model: Model) -> None:
+        """See the base."""
+        refuse(model, "base", "scratch", "towers", "lora")
+        check_keys(self.model_class.config_class, model)
+
     def build(
         self,
         endpoint: Endpoint,
@@ -42,9 +55,8 @@ class Own(Family):
         loss: Mapping[str, Any],
     ) -> Any:
         """See the base."""
-        settled = settled_config(processor, loss)
-        config_class = self.model_class.config_class
-        return self.model_class(config_class(**checked_config(config_class, recipe.model, settled)))
+        arguments = config_arguments(recipe.model, settled_config(processor, loss))
+        return self.model_class(self.model_class.config_class(**arguments))
 
     def load(
         self, endpoint: Endpoint, repo_id: str, revision: str, processor: Processor | None

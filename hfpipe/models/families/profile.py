@@ -5,13 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from hfpipe.errors import UserError
+from hfpipe.errors import UserError, nearest
 from hfpipe.hub.endpoint import Endpoint
 from hfpipe.inputs.processor import Processor
-from hfpipe.models.families._base import Family, Opened, Origin, checked_config
+from hfpipe.models.families._base import (
+    Family,
+    Opened,
+    Origin,
+    check_keys,
+    config_arguments,
+    refuse,
+)
 from hfpipe.models.families.own import load_own, settled_config
 
 if TYPE_CHECKING:
+    from hfpipe.blocks import Model
     from hfpipe.recipe import Recipe
 
 AGGREGATED = ("aggregation", "threshold")
@@ -20,6 +28,21 @@ AGGREGATED = ("aggregation", "threshold")
 
 class Profile(Family):
     """Sequences learn one by one; their authors are judged by all of theirs."""
+
+    def check_options(self, model: Model) -> None:
+        """See the base."""
+        from dataclasses import replace
+
+        from hfpipe.models.profile import AGGREGATIONS
+        from hfpipe.models.sequence import SequenceConfig
+
+        refuse(model, "scratch", "towers", "lora")
+        own = {key: each for key, each in model.config.items() if key not in AGGREGATED}
+        check_keys(SequenceConfig, replace(model, config=own))
+        chosen = str(model.config.get("aggregation", "mean"))
+        if chosen not in AGGREGATIONS:
+            near = nearest(chosen, AGGREGATIONS)
+            raise UserError(f"model.config.aggregation: no '{chosen}'{near}")
 
     def open(self, endpoint: Endpoint, recipe: Recipe) -> Opened:
         """See the base; ``model.base`` may name a pushed sequence model to start from."""
@@ -48,7 +71,7 @@ class Profile(Family):
 
         settled = settled_config(processor, loss)
         own = {key: each for key, each in recipe.model.config.items() if key not in AGGREGATED}
-        arguments = checked_config(SequenceConfig, replace(recipe.model, config=own), settled)
+        arguments = config_arguments(replace(recipe.model, config=own), settled)
         if "base" not in opened.origins:
             return SequenceModel(SequenceConfig(**arguments))
         base = opened.origins["base"]

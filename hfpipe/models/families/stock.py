@@ -6,16 +6,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from hfpipe.errors import UserError
+from hfpipe.errors import UserError, nearest
 from hfpipe.hub.endpoint import Endpoint
 from hfpipe.hub.repos import download
 from hfpipe.inputs.processor import Processor
-from hfpipe.models.families._base import Family, Opened, Origin
+from hfpipe.models.families._base import Family, Opened, Origin, refuse
 
 if TYPE_CHECKING:
+    from hfpipe.blocks import Model
     from hfpipe.recipe import Recipe
 
 ADAPTER = "adapter_config.json"
+PUSHES = ("merged", "adapter")
 
 
 class Stock(Family):
@@ -26,6 +28,12 @@ class Stock(Family):
     auto: ClassVar[str]
     #: The kind of its one input.
     input_kind: ClassVar[str]
+
+    def check_options(self, model: Model) -> None:
+        """See the base."""
+        refuse(model, "config", "towers")
+        if model.push not in PUSHES:
+            raise UserError(f"model.push: '{model.push}'{nearest(model.push, PUSHES)}")
 
     def open(self, endpoint: Endpoint, recipe: Recipe) -> Opened:
         """See the base."""
@@ -61,9 +69,6 @@ class Stock(Family):
         """See the base; the loss is the Trainer's, since stock models know fewer."""
         from hfpipe.models import stock
 
-        if recipe.model.config:
-            key = next(iter(recipe.model.config))
-            raise UserError(f"model.config.{key}: a stock model has its base's config")
         if "base" in opened.origins:
             base = opened.origins["base"]
             model = stock.new_classifier(

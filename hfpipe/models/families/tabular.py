@@ -8,12 +8,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from hfpipe.blocks import Loss
 from hfpipe.errors import UserError, nearest
 from hfpipe.hub.endpoint import Endpoint
 from hfpipe.inputs.processor import Processor
-from hfpipe.models.families._base import Family, Opened
+from hfpipe.models.families._base import Family, Opened, refuse
 
 if TYPE_CHECKING:
+    from hfpipe.blocks import Model
     from hfpipe.models.tabular_model import TabularModel
     from hfpipe.recipe import Recipe
 
@@ -60,6 +62,25 @@ class Tabular(Family):
 
     name: str
 
+    def check_options(self, model: Model) -> None:
+        """See the base."""
+        from hfpipe.models.parts.fusion import STRATEGIES
+        from hfpipe.models.tabular import FAMILIES
+
+        refuse(model, "base", "scratch", "towers", "lora", "freeze", "dropout")
+        if model.loss != Loss():
+            raise UserError(f"model.loss: a {self.name} model has its own loss: leave it empty")
+        strategy = str(model.config.get("strategy", "concat"))
+        if strategy not in STRATEGIES:
+            near = nearest(strategy, STRATEGIES)
+            raise UserError(f"model.config.strategy: no '{strategy}'{near}")
+        known = ("strategy", *FAMILIES[self.name].options)
+        for key in model.config:
+            if key not in known:
+                raise UserError(
+                    f"model.config.{key}: a {self.name} has no such{nearest(key, known)}"
+                )
+
     def build(
         self,
         endpoint: Endpoint,
@@ -69,8 +90,6 @@ class Tabular(Family):
         loss: Mapping[str, Any],
     ) -> TabularFit:
         """See the base; nothing is fitted yet."""
-        from hfpipe.models.parts.fusion import STRATEGIES
-
         if processor.task != "regression":
             raise UserError(
                 f"data.task: a {self.name} model is for regression, not for '{processor.task}'"
@@ -82,11 +101,7 @@ class Tabular(Family):
                     f"data.inputs.{name}: a {self.name} model takes {', '.join(KINDS)}, no {kind}"
                 )
         options = dict(recipe.model.config)
-        strategy = options.pop("strategy", "concat")
-        if strategy not in STRATEGIES:
-            near = nearest(str(strategy), STRATEGIES)
-            raise UserError(f"model.config.strategy: no '{strategy}'{near}")
-        return TabularFit(self.name, strategy, options)
+        return TabularFit(self.name, options.pop("strategy", "concat"), options)
 
     def load(
         self, endpoint: Endpoint, repo_id: str, revision: str, processor: Processor | None
