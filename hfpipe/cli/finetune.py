@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from hfpipe.cli.options import Debug, Hub, HubToken, Out, Quiet, Seed
+from hfpipe.errors import UserError
 
 
 def finetune(
@@ -93,12 +94,29 @@ def finetune(
     The best epoch is chosen on the validation split; the test split is not looked at.
     """
     from hfpipe.cli.console import show_finetuned
+    from hfpipe.cli.suite import show_suite
     from hfpipe.finetuning import FinetuneOptions
     from hfpipe.finetuning import finetune as run
     from hfpipe.hub.endpoint import connect
     from hfpipe.recipe import load_recipe
+    from hfpipe.suites import SuiteOptions, run_suite
 
     composed = load_recipe(recipe, overrides or [])
+    if composed.suite.recipes:
+        chosen = _cell_overrides(overrides or [], base_model, seed, eval_batch_size)
+        suite = SuiteOptions(
+            target=target,
+            out=out,
+            dataset=dataset,
+            overrides=chosen,
+            rows=downsample,
+            public=public,
+            wandb=wandb,
+            wandb_key=wandb_access_token,
+        )
+        with connect(hub, hf_access_token) as endpoint:
+            show_suite(run_suite(composed, endpoint, suite, typer.echo), hub)
+        return
     composed.data.dataset = dataset or composed.data.dataset
     if base_model:
         name, _, revision = base_model.partition("@")
@@ -121,3 +139,17 @@ def finetune(
     with connect(hub, hf_access_token) as endpoint:
         done = run(composed, endpoint, options)
         show_finetuned(done, hub, quiet)
+
+
+def _cell_overrides(
+    overrides: list[str], base_model: str | None, seed: int | None, eval_batch_size: int | None
+) -> list[str]:
+    """What the command line says of every cell of a suite, rather than of the suite."""
+    if base_model:
+        raise UserError("--base-model: a suite's recipes name their own; give model.base=ID")
+    said = [each for each in overrides if not each.startswith("suite.")]
+    if seed is not None:
+        said.append(f"training.seed={seed}")
+    if eval_batch_size is not None:
+        said.append(f"evaluation.batch_size={eval_batch_size}")
+    return said
