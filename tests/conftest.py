@@ -44,6 +44,7 @@ os.environ |= {
     # Two workers on two cores: threads of one test would only wait for the other's.
     "OMP_NUM_THREADS": "1",
     "TOKENIZERS_PARALLELISM": "false",
+    "HFPIPE_CACHE": f"{HOME}/cache",
     # A loopback address is all that a test may reach.
     "no_proxy": "127.0.0.1",
 }
