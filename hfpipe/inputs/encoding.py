@@ -152,13 +152,19 @@ def _encoded(processor: Processor, rows: Rows, tools: Mapping[str, Any]) -> pa.T
         present |= made.present
         if made.length is not None:
             length += made.length
-    if not present.all():
+    if not present.all() and not _alone(processor):
         raise rows.error(
             present.argmin(),
             f"every input is missing ({', '.join(processor.columns)}): leave such rows out",
         )
     columns[LENGTH] = pa.array(length)
     return pa.table(columns)
+
+
+def _alone(processor: Processor) -> bool:
+    """Whether a stock model's one input may be missing: it is then shown an empty one."""
+    kinds = [each.schema()["kind"] for each in processor.inputs.values()]
+    return kinds in (["text"], ["image"])
 
 
 def _undecoded(dataset: Dataset, column: str, name: str) -> Dataset:
