@@ -139,7 +139,7 @@ def evaluate(model: str, endpoint: Endpoint, options: EvaluateOptions) -> Evalua
     Raises:
         UserError: No such model or data, a missing column, labels that the model does not have.
     """
-    from hfpipe.evaluation.judging import judge
+    from hfpipe.evaluation.judging import hub_task, judge
     from hfpipe.evaluation.predictions import write_jsonl
     from hfpipe.reports.report import write_report
 
@@ -162,6 +162,7 @@ def evaluate(model: str, endpoint: Endpoint, options: EvaluateOptions) -> Evalua
         dataset=rows.name,
         dataset_revision=rows.revision,
         split=rows.split,
+        hub_task=hub_task(pushed.fitted),
     )
     out = options.out or Path("runs") / "evaluate" / pushed.repo_id.replace("/", "--")
     place = options.predictions or out / "predictions.jsonl"

@@ -259,7 +259,13 @@ def _judge(
     """Score the best checkpoint on validation, and choose thresholds there."""
     import numpy as np
 
-    from hfpipe.evaluation.judging import fit_choices, judge, scored_rows, validation_baselines
+    from hfpipe.evaluation.judging import (
+        fit_choices,
+        hub_task,
+        judge,
+        scored_rows,
+        validation_baselines,
+    )
     from hfpipe.training.predict import named_extras, predict_outputs
 
     wanted, data = run.recipe.evaluation, run.data
@@ -301,6 +307,7 @@ def _judge(
         dataset=data.source.repo_id,
         dataset_revision=data.source.revision,
         split="validation",
+        hub_task=hub_task(data.processor),
     )
     return judged, choice
 

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from hfpipe.recipe import Evaluation
 
 
+HUB_TASKS: Mapping[str, str] = {"text": "text-classification", "image": "image-classification"}
+"""Kind of input → the Hub's name of the task; a model without either is a tabular one."""
+
+
 @dataclass(frozen=True)
 class Judged:
     """A verdict.
@@ -73,6 +77,20 @@ def scored_rows(
     )
 
 
+def hub_task(processor: Processor) -> str | None:
+    """The Hub's name of what a classifier does, by its inputs; None for a regression.
+
+    >>> hub_task(Processor({}, "topic", ["a", "b"]))
+    'tabular-classification'
+    """
+    if processor.task == "regression":
+        return None
+    kinds = {str(each.schema()["kind"]) for each in processor.inputs.values()}
+    return next(
+        (name for kind, name in HUB_TASKS.items() if kind in kinds), "tabular-classification"
+    )
+
+
 def values_of(dataset: Dataset, column: str) -> list[Any]:
     """A column's values; class labels by their names."""
     names = getattr(dataset.features[column], "names", None)
@@ -110,7 +128,8 @@ def judge(
         threshold: Fitted on validation.
         choice: Of a profile.
         baselines: Beside the model's metrics.
-        **place: ``model``, ``model_revision``, ``dataset``, ``dataset_revision``, ``split``.
+        **place: ``model``, ``model_revision``, ``dataset``, ``dataset_revision``, ``split``,
+            ``hub_task``.
     """
     table: dict[str, Metrics] = {}
     if choice is not None:
