@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, cast
 
 from hfpipe.errors import UserError, nearest
 from hfpipe.recipe import Recipe, load_recipe, validate_training
@@ -72,7 +72,7 @@ def plan(suite: Recipe, dataset: str | None = None, overrides: Sequence[str] = (
     cells = []
     for chosen in _combinations(vary):
         for name in wanted.recipes:
-            recipe = _with_values(name, overrides, chosen)
+            recipe = _with_values(plain[name], chosen)
             recipe.data.dataset = recipe.data.dataset or dataset
             recipe.evaluation.baselines = False  # the suite's own, once a dataset
             if not recipe.data.dataset:
@@ -117,22 +117,23 @@ def _combinations(vary: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]
         yield dict(zip(vary, values, strict=True))
 
 
-def _with_values(name: str, overrides: Sequence[str], chosen: Mapping[str, Any]) -> Recipe:
-    """The recipe with both: the grammar's overrides first, then values as they are."""
-    from omegaconf import OmegaConf
+def _with_values(recipe: Recipe, chosen: Mapping[str, Any]) -> Recipe:
+    """A copy of a recipe with other values, of the types that its keys have.
 
-    recipe = load_recipe(name, overrides)
-    if not chosen:
-        return recipe
-    composed = OmegaConf.create(asdict(recipe))
+    Raises:
+        UserError: A value of another type.
+    """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    typed = OmegaConf.structured(recipe)
     for key, value in chosen.items():
-        OmegaConf.update(composed, key, value, force_add=True)
-    both = OmegaConf.to_container(composed)
-    assert isinstance(both, dict)
-    title = both.pop("name")
-    again = load_recipe(name, {str(key): value for key, value in both.items()})
-    again.name = title
-    return again
+        try:
+            OmegaConf.update(typed, key, value, force_add=True)
+        except OmegaConfBaseException as error:
+            cause = str(error).splitlines()[0]
+            raise UserError(f"recipe {recipe.name}: suite.vary.{key}: {cause}") from error
+    return cast(Recipe, OmegaConf.to_object(typed))
 
 
 def _check_key(suite: str, key: str, recipes: Sequence[Recipe]) -> None:
