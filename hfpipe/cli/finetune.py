@@ -91,7 +91,8 @@ def finetune(
 ) -> None:
     """Fine-tune a pretrained encoder on a dataset repo and push the model.
 
-    The best epoch is chosen on the validation split; the test split is not looked at.
+    The best epoch is chosen on the validation split; the test split is not looked at. A suite's
+    recipe runs many, scores each pushed model on test and goes on where it was stopped.
     """
     from hfpipe.cli.console import show_finetuned
     from hfpipe.cli.suite import show_suite
@@ -115,7 +116,8 @@ def finetune(
             wandb_key=wandb_access_token,
         )
         with connect(hub, hf_access_token) as endpoint:
-            show_suite(run_suite(composed, endpoint, suite, typer.echo), hub)
+            say = (lambda line: None) if quiet else typer.echo
+            show_suite(run_suite(composed, endpoint, suite, say), hub, quiet)
         return
     composed.data.dataset = dataset or composed.data.dataset
     if base_model:

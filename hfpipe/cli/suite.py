@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 FILES = "leaderboard.html, leaderboard.csv, leaderboard.json, comparison.json, slices.json"
 
 
-def show_suite(done: SuiteDone, hub: str | None) -> None:
+def show_suite(done: SuiteDone, hub: str | None, quiet: bool = False) -> None:
     """Print the leaderboard, what stacking came to, and what to do next.
 
     Raises:
@@ -23,10 +23,11 @@ def show_suite(done: SuiteDone, hub: str | None) -> None:
     console = Console(highlight=False, soft_wrap=True)
     best = None
     for horizon, found in done.board["horizons"].items():
-        console.print(_table(horizon, found))
+        if not quiet:
+            console.print(_table(horizon, found))
         best = best or found["cells"][0]["model"]
         stacked = done.stacking.get(horizon)
-        if stacked:
+        if stacked and not quiet:
             inside, outside = stacked["out_of_fold"], stacked["test"]
             name, single = f"stacking_{stacked['meta']}", stacked["best_single"]
             console.print(
