@@ -93,7 +93,7 @@ def load_recipe(name: str, overrides: Sequence[str] | Mapping[str, Any] = ()) ->
         name: A recipe's name, or the path of a YAML file.
         overrides: ``key.subkey=value`` each, in Hydra's grammar (``data.label=topic``,
             ``training.learning_rate=3e-5``, ``prepare.sizes=[0.7,0.15,0.15]``); or keys with
-            their values.
+            their values. ``null`` takes an input or a tower away.
 
     Returns:
         The recipe, with ``name`` set to the file's stem.
@@ -113,6 +113,10 @@ def load_recipe(name: str, overrides: Sequence[str] | Mapping[str, Any] = ()) ->
         plain = cast(dict[str, Any], OmegaConf.to_container(composed, resolve=True))
     except OmegaConfBaseException as error:
         raise UserError(f"recipe {name}: {str(error).splitlines()[0]}") from error
+    for block, key in (("data", "inputs"), ("model", "towers")):
+        named = (plain.get(block) or {}).get(key)
+        if isinstance(named, dict):  # null takes one away that a recipe has
+            plain[block][key] = {name: each for name, each in named.items() if each is not None}
     plain["name"] = path.stem
     for key, options in _unknown_keys(plain, Recipe):
         raise UserError(f"recipe {name}: unknown key '{key}'{nearest(key, options)}")
