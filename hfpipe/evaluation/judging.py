@@ -65,7 +65,7 @@ def scored_rows(
     """
     columns = [*wanted.slices, *([wanted.group_by] if wanted.group_by else [])]
     check_slices(columns, dataset, place)
-    groups = [str(each) for each in values_of(dataset, wanted.group_by)] if wanted.group_by else []
+    groups = groups_of(dataset, wanted.group_by, place) if wanted.group_by else []
     return Scored(
         row_ids(dataset),
         processor.shown(dataset),
@@ -75,6 +75,23 @@ def scored_rows(
         extras,
         groups,
     )
+
+
+def groups_of(dataset: Dataset, column: str, place: str) -> list[str]:
+    """Whose each row is.
+
+    Raises:
+        UserError: There is no such column, or a row is nobody's.
+    """
+    check_slices([column], dataset, place)
+    owners = values_of(dataset, column)
+    if None in owners:
+        row = row_ids(dataset)[owners.index(None)]
+        raise UserError(
+            f"{place}: row '{row}': nothing in '{column}' (evaluation.group_by), so it is nobody's "
+            "row: leave such rows out"
+        )
+    return [str(each) for each in owners]
 
 
 def hub_task(processor: Processor) -> str | None:
@@ -134,7 +151,8 @@ def judge(
     table: dict[str, Metrics] = {}
     if choice is not None:
         truth, scores, groups = scored.labelled(task)
-        table = choice.table(truth, scores, groups) if len(truth) else {}
+        found = choice.table(truth, scores, groups) if len(truth) else {}
+        table = {name: {"n": len(set(groups)), **each} for name, each in found.items()}
         scored = scored.by_group(task, choice)
         threshold = choice.decisions.get(choice.aggregation, threshold)
     record = evaluation_record(

@@ -12,10 +12,16 @@ from hfpipe.blocks import Loss
 from hfpipe.errors import UserError
 from hfpipe.inputs.targets import LabelSpec
 from hfpipe.models.class_weights import loss_weights
-from hfpipe.models.losses import check_loss
+from hfpipe.models.losses import LOSSES, check_loss
 
 WEIGHT = {"classification": "class_weights", "binary": "pos_weight", "multi_label": "pos_weight"}
 """Task → how the key is called that weighs its classes."""
+USED_BY = {
+    "label_smoothing": ("cross_entropy", "bce", "focal"),
+    "focal_gamma": ("focal",),
+    "huber_delta": ("huber",),
+}
+"""Option → the losses that look at it."""
 AS_CLASSES = {"bce": "cross_entropy"}
 """The loss of two logits that is the same as one of a single logit."""
 
@@ -47,6 +53,13 @@ def loss_settings(loss: Loss, target: LabelSpec, labels: np.ndarray) -> dict[str
     settings |= _weights(loss, target, labels)
     classes = {"num_labels": len(target.labels)} if target.labels else {}
     check_loss(SimpleNamespace(problem_type=target.problem_type, **settings, **classes))
+    name = loss.name or next(iter(LOSSES[target.problem_type]))
+    for option, losses in USED_BY.items():
+        if option in settings and name not in losses:
+            raise UserError(
+                f"model.loss.{option} is not for the loss '{name}': set model.loss.name to "
+                f"{' or '.join(losses)}, or leave it out"
+            )
     return settings
 
 

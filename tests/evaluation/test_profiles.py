@@ -1,0 +1,172 @@
+"""Authors judged by all of their rows: chosen on validation, compared in four ways, pushed."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hfpipe.errors import UserError
+from hfpipe.evaluation.profiles import ProfileChoice, owners_truth
+from tests.training.support import (
+    SEQUENCE,
+    SMALL_SEQUENCE,
+    push,
+    pushed_bytes,
+    rows,
+    scores,
+    story,
+    tune,
+)
+
+WAYS = {"mean", "median", "mean_vote", "total_vote"}
+GROUPED = {"group_by": "author"}
+FAST = {"learning_rate": 1e-2, "num_train_epochs": 4}
+
+
+def profile(hub, folder, target: str, dataset: str, **config: Any):
+    model = {"kind": "profile", "config": {**SMALL_SEQUENCE, **config}}
+    return tune(
+        hub,
+        folder,
+        target,
+        dataset,
+        model,
+        SEQUENCE,
+        training=FAST,
+        evaluation=GROUPED,
+        task="binary",
+    )
+
+
+@pytest.fixture(scope="module")
+def dataset(hub) -> str:
+    return push(hub, "authors")
+
+
+@pytest.fixture(scope="module")
+def tuned(hub, dataset, tmp_path_factory):
+    return profile(hub, tmp_path_factory.mktemp("profile"), "profile", dataset)
+
+
+@pytest.fixture(scope="module")
+def found(hub, tuned, tmp_path_factory):
+    return scores(hub, tmp_path_factory.mktemp("scores"), tuned)
+
+
+def test_one_prediction_an_author_in_the_order_of_the_rows(found):
+    authors = list(dict.fromkeys(row["author"] for row in rows(48, 3)))
+    assert [row["row_id"] for row in found.rows] == authors
+    assert found.record.n == len(found.rows) == 16
+    assert [row["truth"] for row in found.rows] == ["no", "yes"] * 8
+    assert found.rows[0]["inputs"] == {"author": authors[0], "rows": 3}
+    assert found.record.metrics["roc_auc"] > 0.95
+
+
+def test_all_four_aggregations_are_in_the_record(tuned, found):
+    for record in (found.record, tuned.record):
+        table = record.slices["aggregation"]
+        assert set(table) == WAYS
+        assert {each["n"] for each in table.values()} == {16}
+        # The record's own is that of the recipe, mean.
+        for name in ("roc_auc", "f1", "accuracy"):
+            assert table["mean"][name] == pytest.approx(record.metrics[name])
+
+
+def test_every_threshold_was_chosen_on_validation(hub, tuned, found, tmp_path):
+    from sklearn.metrics import f1_score
+
+    told = story(hub, tuned)
+    chosen = told["profile"]
+    assert (chosen["group_by"], chosen["aggregation"]) == ("author", "mean")
+    assert set(chosen["decisions"]) == WAYS
+    assert found.record.threshold == tuned.record.threshold == chosen["decisions"]["mean"]
+    assert told["threshold"] == chosen["decisions"]["mean"]
+    # The pushed model votes at the rows' own best threshold.
+    config = json.loads(pushed_bytes(hub, tuned, "config.json"))
+    assert config["threshold"] == chosen["vote"]
+    assert config["aggregation"] == "mean"
+
+    held = scores(hub, tmp_path, tuned, split="validation")
+    assert held.record.slices["aggregation"]["mean"] == pytest.approx(
+        tuned.record.slices["aggregation"]["mean"], abs=1e-6
+    )
+    truth = [row["truth"] == "yes" for row in held.rows]
+    each = np.array([row["score"] for row in held.rows])
+    assert held.record.metrics["f1"] == pytest.approx(max(f1_score(truth, each >= c) for c in each))
+
+
+def test_a_vote_and_a_way_that_the_recipe_names_are_used(hub, dataset, tmp_path):
+    tuned = profile(hub, tmp_path, "profile-votes", dataset, aggregation="mean_vote", threshold=0.3)
+    chosen = story(hub, tuned)["profile"]
+    assert (chosen["aggregation"], chosen["vote"]) == ("mean_vote", 0.3)
+    found = scores(hub, tmp_path / "scores", tuned)
+    # A share of three votes.
+    assert {round(row["score"] * 3, 4) for row in found.rows} <= {0, 1, 2, 3}
+    own = found.record.slices["aggregation"]["mean_vote"]
+    for name in ("roc_auc", "average_precision", "f1", "accuracy"):
+        assert found.record.metrics[name] == pytest.approx(own[name])
+    assert own["threshold"] == found.record.threshold
+
+
+def test_a_pushed_sequence_model_can_be_the_start(hub, dataset, tmp_path):
+    own = {"kind": "sequence", "config": SMALL_SEQUENCE}
+    first = tune(hub, tmp_path, "row-model", dataset, own, SEQUENCE, training=FAST, task="binary")
+    model = {"kind": "profile", "base": first.model.repo_id}
+    still = {"num_train_epochs": 1, "learning_rate": 1e-9}
+    tuned = tune(
+        hub,
+        tmp_path,
+        "profile-of-it",
+        dataset,
+        model,
+        SEQUENCE,
+        training=still,
+        evaluation=GROUPED,
+        task="binary",
+    )
+    assert story(hub, tuned)["origins"]["base"]["revision"] == first.model.revision
+    rows_alone = scores(hub, tmp_path / "rows", first)
+    authors = scores(hub, tmp_path / "authors", tuned)
+    by_author: dict[str, list[float]] = {}
+    for row, given in zip(rows_alone.rows, rows(48, 3), strict=True):
+        by_author.setdefault(given["author"], []).append(row["score"])
+    for row in authors.rows:
+        assert row["score"] == pytest.approx(np.mean(by_author[row["row_id"]]), abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("config", "evaluation", "words"),
+    [
+        ({}, {}, "evaluation.group_by: which column"),
+        ({}, {"group_by": "autor"}, "'autor'.*did you mean 'author'"),
+        ({"aggregation": "medain"}, GROUPED, "'medain'; did you mean 'median'"),
+        ({"hiden_size": 8}, GROUPED, "hiden_size.*did you mean 'hidden_size'"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_any_step(
+    hub, dataset, tmp_path, config, evaluation, words
+):
+    model = {"kind": "profile", "config": {**SMALL_SEQUENCE, **config}}
+    with pytest.raises(UserError, match=words):
+        tune(hub, tmp_path, "never", dataset, model, SEQUENCE, evaluation=evaluation, task="binary")
+    assert not (tmp_path / "never" / "checkpoints").exists()
+
+
+def test_thresholds_of_authors_by_hand():
+    # Means .2, .6 and .7; at .6 both positive authors are found and the other is not.
+    scores = [0.1, 0.3, 0.9, 0.3, 0.7, 0.7]
+    chosen = ProfileChoice.fit([0, 0, 1, 1, 1, 1], scores, list("aabbcc"), "author", "mean", 0.5)
+    assert 0.2 < chosen.decisions["mean"] <= 0.6 + 1e-9
+    table = chosen.table([0, 0, 1, 1, 1, 1], scores, list("aabbcc"))
+    assert table["mean"]["f1"] == 1
+    # From .5 on a row votes: 0, 1 and 2 votes of 2.
+    assert table["mean_vote"]["roc_auc"] == 1
+
+
+def test_an_author_whose_rows_disagree_has_the_label_of_most():
+    truth = [1, 1, 0, 1, 0, np.nan, np.nan]
+    assert owners_truth(truth, list("aaabbbc"))[:3].tolist() == [1, 1, 1]
+    assert np.isnan(owners_truth(truth, list("aaabbbc"))[3:]).all()
