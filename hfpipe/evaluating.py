@@ -69,6 +69,7 @@ class Evaluated:
         metrics: The path of ``metrics.json``.
         predictions: The path of ``predictions.jsonl``.
         report: The path of ``report.html``.
+        notes: What the user should know.
     """
 
     record: EvaluationRecord
@@ -76,6 +77,7 @@ class Evaluated:
     metrics: Path
     predictions: Path
     report: Path
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -169,7 +171,21 @@ def evaluate(model: str, endpoint: Endpoint, options: EvaluateOptions) -> Evalua
     write_jsonl(place, judged.rows)
     metrics = judged.record.write(out / "metrics.json")
     report = write_report(out / "report.html", judged.record, judged.rows, provenance=provenance())
-    return Evaluated(judged.record, len(judged.rows), metrics, place, report)
+    notes = _unseen(pushed.processor, rows)
+    return Evaluated(judged.record, len(judged.rows), metrics, place, report, notes)
+
+
+def _unseen(processor: Processor, rows: _Rows) -> list[str]:
+    """What to tell of categories that train did not have: the model takes them for unknown."""
+    from hfpipe.inputs.encoding import unseen_categories
+
+    found = unseen_categories(processor, rows.dataset, rows.place)
+    return [
+        f"'{column}': {count:,} of {len(rows.dataset):,} rows have a category that train did not "
+        "have; it counts as unknown"
+        for column, count in found.items()
+        if count
+    ]
 
 
 def _load(model: str, endpoint: Endpoint, options: EvaluateOptions) -> _Pushed:
@@ -228,12 +244,14 @@ def with_text_columns(fitted: Processor, columns: Sequence[str]) -> Processor:
 
 def _scored(pushed: _Pushed, rows: _Rows, options: EvaluateOptions) -> Scored:
     """Run the model over the rows."""
-    from hfpipe.evaluation.judging import check_slices, scored_rows
+    from hfpipe.evaluation.judging import check_slices, groups_of, scored_rows
     from hfpipe.inputs.encoding import encode_rows
     from hfpipe.training.predict import named_extras, predict_outputs
 
     task, wanted = pushed.task, pushed.wanted
     check_slices(list(wanted.slices), rows.dataset, rows.place)
+    if wanted.group_by:
+        groups_of(rows.dataset, wanted.group_by, rows.place)
     blank = task.unknown(len(rows.dataset))
     labelled = rows.labelled
     truth = pushed.processor.target.encode(rows.dataset, rows.place) if labelled else blank

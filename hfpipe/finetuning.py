@@ -116,9 +116,10 @@ def finetune(recipe: Recipe, endpoint: Endpoint, options: FinetuneOptions) -> Fi
     run = _prepared(recipe, endpoint, options)
     recipe, data, learning = run.recipe, run.data, run.learning
     family = family_of(recipe.model.kind)
+    train, validation = data.encoded_rows(learning.collator.tools, options.quiet)
+    _empty(learning.folder)
     with _tracked(recipe, run.folder, run.target, options) as (tracked, report_to):
         learning.reporting = replace(learning.reporting, report_to=report_to)
-        train, validation = data.encoded_rows(learning.collator.tools, options.quiet)
         learning.collator, (train, validation) = with_cache(
             learning.model, learning.collator, (train, validation), options.quiet
         )
@@ -161,14 +162,16 @@ def validate_recipe(recipe: Recipe) -> None:
 
     validate_training(recipe)
     check_inputs(recipe.data)
-    family_of(recipe.model.kind).check_options(recipe.model)
+    family = family_of(recipe.model.kind)
+    family.check_options(recipe.model)
+    family.check_training(recipe)
 
 
 def _prepared(recipe: Recipe, endpoint: Endpoint, options: FinetuneOptions) -> _Run:
     """Everything that can be checked is, before anything is learned."""
     from transformers import set_seed
 
-    from hfpipe.evaluation.judging import check_slices
+    from hfpipe.evaluation.judging import check_slices, groups_of
     from hfpipe.inputs.collator import Collator
     from hfpipe.inputs.training_data import load_training_data
     from hfpipe.metrics.tasks import task_of
@@ -176,7 +179,7 @@ def _prepared(recipe: Recipe, endpoint: Endpoint, options: FinetuneOptions) -> _
     from hfpipe.models.families.fusion import with_towers
     from hfpipe.models.groups import freeze
     from hfpipe.models.loss_settings import loss_settings
-    from hfpipe.training.engines import Learning
+    from hfpipe.training.engines import Learning, engine_of
     from hfpipe.training.fit import Reporting, check_best_metric
 
     validate_recipe(recipe)
@@ -193,11 +196,10 @@ def _prepared(recipe: Recipe, endpoint: Endpoint, options: FinetuneOptions) -> _
         endpoint, dataset, recipe.data, options.rows, seed, fitted=opened.inputs
     )
     wanted = recipe.evaluation
-    check_slices(
-        [*wanted.slices, *([wanted.group_by] if wanted.group_by else [])],
-        data.validation,
-        f"{data.source.place}, split 'validation'",
-    )
+    place = f"{data.source.place}, split 'validation'"
+    check_slices(wanted.slices, data.validation, place)
+    if wanted.group_by:
+        groups_of(data.validation, wanted.group_by, place)
     spec = data.processor.target
     task = task_of(spec.task, spec.labels, spec.log1p)
     check_best_metric(recipe, task)
@@ -210,8 +212,9 @@ def _prepared(recipe: Recipe, endpoint: Endpoint, options: FinetuneOptions) -> _
         data = _cut(data, model, opened)
     collator = Collator(data.processor, opened.tools, flat=family.flat)
     reporting = Reporting(run_name=target, quiet=options.quiet)
-    place = _empty(folder / "checkpoints")
-    learning = Learning(recipe, model, data.processor, collator, task, loss, place, reporting)
+    checkpoints = folder / "checkpoints"
+    learning = Learning(recipe, model, data.processor, collator, task, loss, checkpoints, reporting)
+    engine_of(model).check(learning)
     return _Run(recipe, target, folder, data, opened, task, loss, learning)
 
 
@@ -223,10 +226,9 @@ def _cut(data: TrainingData, model: Any, opened: Opened) -> TrainingData:
     return data.cut_to(max_tokens(model, tool)) if hasattr(tool, "model_max_length") else data
 
 
-def _empty(folder: Path) -> Path:
+def _empty(folder: Path) -> None:
     """Without an earlier run's checkpoints, which Trainer would count as this one's."""
     shutil.rmtree(folder, ignore_errors=True)
-    return folder
 
 
 def _dataset(recipe: Recipe) -> str:

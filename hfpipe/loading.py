@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from hfpipe.errors import UserError
 from hfpipe.hub.endpoint import Endpoint
-from hfpipe.hub.repos import read_json, resolve, split_revision
+from hfpipe.hub.repos import resolve, split_revision
 from hfpipe.inputs.processor import Processor, TextInput
 
 if TYPE_CHECKING:
@@ -75,7 +77,7 @@ class LoadedModel:
             UserError: A column is missing, or a row holds what the model cannot take.
         """
         from hfpipe.blocks import Evaluation
-        from hfpipe.evaluation.judging import judge, scored_rows
+        from hfpipe.evaluation.judging import groups_of, judge, scored_rows
         from hfpipe.evaluation.profiles import ProfileChoice
         from hfpipe.inputs.collator import Collator
         from hfpipe.inputs.encoding import encode_rows
@@ -85,9 +87,11 @@ class LoadedModel:
         self.processor.check_columns(dataset, "rows", need_label=False)
         if not len(dataset):
             return []
+        task, profile = self.task, self.story.get("profile")
+        if profile:
+            groups_of(dataset, profile["group_by"], "rows")
         encoded = encode_rows(self.processor, dataset, self.tools, "rows", quiet=True)
         collator = Collator(self.processor, self.tools, flat=self.flat)
-        task, profile = self.task, self.story.get("profile")
         outputs = predict_outputs(self.scorer, collator, encoded, task, batch_size, quiet=True)
         scored = scored_rows(
             self.processor,
@@ -118,14 +122,14 @@ def load_pushed(endpoint: Endpoint, name: str) -> LoadedModel:
         UserError: No such repo or revision, or no model that can be loaded.
     """
     from hfpipe.models.families import family_of
-    from hfpipe.models.families.fusion import pushed_processor
+    from hfpipe.models.families.fusion import pushed_processor, pushed_story
 
     bare, named = split_revision(name)
     repo_id = endpoint.repo_id(bare)
     revision = resolve(endpoint, repo_id, "model", named)
-    story = read_json(endpoint, repo_id, "model", "hfpipe/run.json", revision) or {}
+    story, kind = pushed_story(endpoint, repo_id, revision)
     processor = pushed_processor(endpoint, repo_id, revision)
-    family = family_of(story.get("config", {}).get("model", {}).get("kind") or STOCK)
+    family = family_of(kind or STOCK)
     model, tools = family.load(endpoint, repo_id, revision, processor)
     if processor is None:
         processor = _of_config(model, tools)
@@ -154,7 +158,8 @@ def as_dataset(rows: Any, processor: Processor) -> Dataset:
     if isinstance(rows, Dataset):
         return rows
     if isinstance(rows, pd.DataFrame):
-        return Dataset.from_pandas(rows, preserve_index=False)
+        with _of_one_type(rows.to_dict("list")):
+            return Dataset.from_pandas(rows, preserve_index=False)
     listed = list(rows)
     if all(isinstance(row, str) for row in listed):
         if len(processor.columns) != 1:
@@ -165,4 +170,41 @@ def as_dataset(rows: Any, processor: Processor) -> Dataset:
         return Dataset.from_dict({processor.columns[0]: listed})
     if not all(isinstance(row, Mapping) for row in listed):
         raise UserError("rows: give a list of dicts, a data frame or a datasets.Dataset")
-    return Dataset.from_list([dict(row) for row in listed])
+    # All keys of all rows: from_list knows those of the first only.
+    keys = list(dict.fromkeys(key for row in listed for key in row))
+    columns = {key: [row.get(key) for row in listed] for key in keys}
+    with _of_one_type(columns):
+        return Dataset.from_dict(columns)
+
+
+@contextmanager
+def _of_one_type(columns: Mapping[str, Sequence[Any]]) -> Iterator[None]:
+    """Name the row and column whose value is of another type than those before it.
+
+    Raises:
+        UserError: Arrow cannot make a column of the values.
+    """
+    from datasets import Dataset
+    from pyarrow import ArrowException
+
+    refused = (ArrowException, TypeError, ValueError, OverflowError)
+    try:
+        yield
+    except refused as error:
+        for column, values in columns.items():
+
+            def fails(count: int, column: str = column, values: Sequence[Any] = values) -> bool:
+                try:
+                    Dataset.from_dict({column: values[:count]})
+                except refused:
+                    return True
+                return False
+
+            if fails(len(values)):
+                at = bisect_left(range(len(values)), True, key=lambda row: fails(row + 1))
+                name = columns["row_id"][at] if "row_id" in columns else at
+                raise UserError(
+                    f"rows: row '{name}': '{column}' is {str(values[at])[:60]!r}, and the rows "
+                    "before it hold values of another type"
+                ) from error
+        raise UserError(f"rows: {' '.join(str(error).split())[:200]}") from error

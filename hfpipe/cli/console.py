@@ -73,6 +73,8 @@ def show_evaluated(done: Evaluated, quiet: bool = False) -> None:
     unscored = done.rows - record.n
     if unscored:
         console.print(f"{unscored:,} of {done.rows:,} rows have no label: classified, not scored")
+    for note in done.notes:
+        console.print(f"note: {note}", markup=False)
     for path in (done.metrics, done.predictions, done.report):
         console.print(f"wrote   {path}", markup=False)
     console.print(f"next:   open {done.report} in a browser", markup=False)

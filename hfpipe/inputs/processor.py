@@ -141,7 +141,9 @@ class Processor:
         inputs = {
             name: _restored(name, each, arrays or {}) for name, each in state["inputs"].items()
         }
-        labels = list(state.get("labels", []))
+        labels = state.get("labels", [])
+        if not isinstance(labels, list):
+            raise UserError(f"{FILE_NAME}: labels are no list: it is damaged")
         return cls(inputs, state.get("label"), labels, task, bool(state.get("log1p", False)))
 
     @property
@@ -189,6 +191,8 @@ class Processor:
 
 def _restored(name: str, state: Any, arrays: Mapping[str, np.ndarray]) -> Kind:
     """One input of a saved processor."""
+    if not isinstance(state, Mapping) or not isinstance(state.get("columns"), list):
+        raise UserError(f"{FILE_NAME}: input '{name}' has no columns: it is damaged")
     kind = kind_class(str(state.get("kind", "text")))
     wanted = {each: f"{name}.{each}" for each in kind.array_fields}
     lost = [path for path in wanted.values() if path not in arrays]

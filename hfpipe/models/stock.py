@@ -202,13 +202,15 @@ def loading(endpoint: Endpoint, repo_id: str, revision: str, what: str) -> Itera
     """Silence the loader's report about the new head, and say clearly what cannot be loaded."""
     from transformers.utils import logging
 
+    from hfpipe.models.parts.pretrained import broken_files
+
     level = logging.get_verbosity()
     logging.set_verbosity_error()
     try:
         with hub_errors(endpoint, repo_id, "model", revision):
             try:
                 yield
-            except (ValueError, OSError, KeyError, RuntimeError) as error:
+            except broken_files() as error:
                 if hasattr(error, "response"):
                     raise
                 cause = " ".join(str(error).split())[:200]

@@ -68,6 +68,14 @@ class Learned:
 class Engine(ABC):
     """A way to learn."""
 
+    def check(self, learning: Learning) -> None:
+        """Look at what can be known before any row is encoded.
+
+        Raises:
+            UserError: A training argument that cannot be.
+        """
+        return
+
     @abstractmethod
     def learn(self, learning: Learning, train: Dataset, validation: Dataset) -> Learned:
         """Learn from encoded train rows; validation may say only when to stop and what was best.
@@ -79,6 +87,10 @@ class Engine(ABC):
 
 class ByTrainer(Engine):
     """Networks, by ``transformers.Trainer``."""
+
+    def check(self, learning: Learning) -> None:
+        """See the base."""
+        training_arguments(learning.recipe, learning.folder, learning.reporting)
 
     def learn(self, learning: Learning, train: Dataset, validation: Dataset) -> Learned:
         """See the base."""
@@ -115,24 +127,23 @@ class ByFit(Engine):
         """See the base."""
         from hfpipe.models.tabular import fit_tabular
 
-        unknown = sorted(set(learning.recipe.training) - {"seed"})
-        if unknown:
-            raise UserError(
-                f"recipe {learning.recipe.name}: training.{unknown[0]}: a "
-                f"{learning.recipe.model.kind} model has no Trainer; only training.seed counts"
-            )
         model: TabularFit = learning.model
         started = time.perf_counter()
         tables = [table_of(model, learning.collator, rows) for rows in (train, validation)]
         goals = [np.asarray(rows[LABELS], np.float64) for rows in (train, validation)]
-        fitted = fit_tabular(
-            model.family,
-            tables[0],
-            goals[0],
-            seed=int(learning.recipe.training.get("seed", 42)),
-            validation=(tables[1], goals[1]),
-            **model.options,
-        )
+        try:
+            fitted = fit_tabular(
+                model.family,
+                tables[0],
+                goals[0],
+                seed=int(learning.recipe.training.get("seed", 42)),
+                validation=(tables[1], goals[1]),
+                **model.options,
+            )
+        except (TypeError, ValueError) as error:  # scikit-learn looks at its options when it fits
+            said = ", ".join(f"{key}={value}" for key, value in model.options.items())
+            cause = " ".join(str(error).split())[:300]
+            raise UserError(f"model.config ({said}): {cause}") from error
         return Learned(replace(model, model=fitted), seconds=time.perf_counter() - started)
 
 

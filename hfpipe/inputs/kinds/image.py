@@ -12,7 +12,7 @@ import pyarrow as pa
 from hfpipe.errors import UserError, nearest
 from hfpipe.inputs.kinds._base import Encoded, Kind, lacking, one_column
 from hfpipe.inputs.kinds._pictures import decoded, fault, read_bytes
-from hfpipe.inputs.reading import Rows
+from hfpipe.inputs.reading import Rows, batches
 from hfpipe.recipe import Input
 
 if TYPE_CHECKING:
@@ -67,14 +67,19 @@ class ImageInput(Kind):
         """Check the options; the base model's image processor was fitted long ago.
 
         Raises:
-            UserError: Several columns, or an augmentation that there is not.
+            UserError: Several columns, an augmentation that there is not, or no image at all.
         """
         for change in spec.augment:
             if change not in CHANGES:
                 raise UserError(
                     f"data.inputs.{name}.augment: no '{change}'{nearest(change, CHANGES)}"
                 )
-        return cls([one_column(spec, name)], spec.optional, list(spec.augment))
+        column = one_column(spec, name)
+        for rows in batches(train, [column], place, cls.batch_rows):
+            values = rows.column(column)
+            if values.null_count < len(values):
+                return cls([column], spec.optional, list(spec.augment))
+        raise UserError(f"{place}: column '{column}' has no image in train: leave it out")
 
     def encode(self, rows: Rows, tool: Any = None) -> Encoded:
         """``present``; the images themselves are only looked at.

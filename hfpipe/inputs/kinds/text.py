@@ -38,14 +38,18 @@ class TextInput(Kind):
 
     @classmethod
     def fit(cls, train: Dataset, spec: Input, name: str, place: str) -> Self:
-        """Check the columns; there is nothing to learn."""
-        for rows in batches(train, spec.columns, place, 1):
+        """Check the columns, and that some row has a text; there is nothing to learn."""
+        found = cls(list(spec.columns), spec.max_length, optional=spec.optional)
+        for rows in batches(train, spec.columns, place):
             for column in spec.columns:
                 kind = rows.column(column).type
                 if pa.types.is_nested(kind) or pa.types.is_binary(kind):
                     raise UserError(f"{place}: column '{column}' holds {kind}, not text")
-            break
-        return cls(list(spec.columns), spec.max_length, optional=spec.optional)
+            texts = found.texts({each: rows.column(each).to_pylist() for each in spec.columns})
+            if any(text.strip() for text in texts):
+                return found
+        named = ", ".join(f"'{column}'" for column in spec.columns)
+        raise UserError(f"{place}: no row of train has a text in {named}: leave this input out")
 
     def texts(self, rows: Mapping[str, Sequence[Any]]) -> list[str]:
         """The texts of a batch of rows, given by column.

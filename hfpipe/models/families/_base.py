@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 TOOLS = "tools"
 """The folder of a repo that holds each input's tokenizer or image processor."""
+PUSHES = ("merged", "adapter")
+"""What ``model.push`` may be."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,14 @@ class Family(ABC):
         Raises:
             UserError: The recipe's ``model`` block has what this kind has no use for.
         """
+
+    def check_training(self, recipe: Recipe) -> None:
+        """Look at the ``training`` block, which the Trainer knows but a kind may have no use for.
+
+        Raises:
+            UserError: It has a key that says nothing to this kind.
+        """
+        return
 
     def open(self, endpoint: Endpoint, recipe: Recipe) -> Opened:
         """Look at what the model starts from, before any row is read.
@@ -200,6 +211,43 @@ def refuse(model: Model, *names: str) -> None:
     for name in names:
         if getattr(model, name):
             raise UserError(f"model.{name}: a {model.kind} model has no use for it: leave it empty")
+
+
+def check_push(model: Model) -> None:
+    """Refuse a ``model.push`` that there is not, or that nothing in the model is for.
+
+    >>> from hfpipe.blocks import Model
+    >>> check_push(Model(push="adapter"))
+    Traceback (most recent call last):
+    ...
+    hfpipe.errors.UserError: model.push: 'adapter' is for a model with adapters: set model.lora
+
+    Raises:
+        UserError: See above.
+    """
+    if model.push not in PUSHES:
+        raise UserError(f"model.push: no '{model.push}'{nearest(model.push, PUSHES)}")
+    if model.push != "merged" and not model.lora:
+        raise UserError(f"model.push: '{model.push}' is for a model with adapters: set model.lora")
+
+
+@contextmanager
+def built_from(model: Model) -> Iterator[None]:
+    """Say clearly that no model can be built with the recipe's options.
+
+    Raises:
+        UserError: torch or the config refuses a value.
+    """
+    from huggingface_hub.errors import StrictDataclassError
+
+    refused = (TypeError, ValueError, RuntimeError, AssertionError, ZeroDivisionError)
+    try:
+        yield
+    except (*refused, StrictDataclassError) as error:
+        said = ", ".join(f"{key}={value}" for key, value in model.config.items())
+        given = f" ({said})" if said else ""
+        cause = " ".join(str(error).split())[:200] or type(error).__name__
+        raise UserError(f"model.config{given}: no {model.kind} can be built: {cause}") from error
 
 
 def config_arguments(model: Model, settled: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,9 @@ from hfpipe.models.families._base import (
     Family,
     Opened,
     Origin,
+    built_from,
     check_keys,
+    check_push,
     config_arguments,
     refuse,
 )
@@ -58,6 +60,7 @@ class LateFusion(Family):
         from hfpipe.models.late_fusion import LateFusionConfig
 
         refuse(model, "base", "scratch", "lora")
+        check_push(model)
         check_keys(LateFusionConfig, model)
 
     def open(self, endpoint: Endpoint, recipe: Recipe) -> Opened:
@@ -80,6 +83,7 @@ class LateFusion(Family):
                         f"model.towers.{name}: '{found.origin.repo_id}' was fitted with another "
                         f"input '{each}' than the tower before it: give one of them other names"
                     )
+                _check_described(name, found, each, recipe.data.inputs.get(each))
             tools |= tower_tools(endpoint, name, tower, found, recipe)
             trained_on[name] = found.dataset
         return Opened(origins, tools, inputs, trained_on)
@@ -100,7 +104,8 @@ class LateFusion(Family):
         inputs = config.pop("inputs")
         towers = recipe.model.towers
         # What the towers bring is described by the processor; the rest is their repos'.
-        with hub_errors(endpoint, ", ".join(tower.model for tower in towers.values())):
+        named = ", ".join(tower.model for tower in towers.values())
+        with hub_errors(endpoint, named), built_from(recipe.model):
             return LateFusionModel.from_towers(
                 {name: opened.origins[name].repo_id for name in towers},
                 inputs=inputs,
@@ -147,8 +152,7 @@ def find_tower(endpoint: Endpoint, name: str, tower: Tower, recipe: Recipe) -> F
     if not tower.model:
         raise UserError(f"model.towers.{name}.model: which repo? write NAMESPACE/NAME[@REVISION]")
     origin = Origin.find(endpoint, tower.model)
-    story = read_json(endpoint, origin.repo_id, "model", "hfpipe/run.json", origin.revision) or {}
-    kind = story.get("config", {}).get("model", {}).get("kind")
+    story, kind = pushed_story(endpoint, origin.repo_id, origin.revision)
     if kind in ("ridge", "gbdt"):
         raise UserError(
             f"model.towers.{name}: '{origin.repo_id}' is a {kind} model: it has no vector to fuse"
@@ -161,6 +165,23 @@ def find_tower(endpoint: Endpoint, name: str, tower: Tower, recipe: Recipe) -> F
         names = dict(zip(tower.inputs or [name], own, strict=True))
     inputs = {new: own[old] for new, old in names.items()}
     return Found(origin, inputs, names, kind, story.get("dataset") or {})
+
+
+def _check_described(tower: str, found: Found, name: str, described: Input | None) -> None:
+    """Refuse a recipe that describes an input of a tower otherwise than the tower was fitted.
+
+    Raises:
+        UserError: Another kind, or other columns.
+    """
+    if described is None:
+        return
+    place = f"data.inputs.{name}: tower '{tower}' ('{found.origin.repo_id}') was fitted with"
+    kind = str(found.inputs[name].schema()["kind"])
+    if described.kind != kind:
+        raise UserError(f"{place} {kind}, not {described.kind}: leave it out, or use another tower")
+    columns = list(found.inputs[name].columns)
+    if described.columns and list(described.columns) != columns:
+        raise UserError(f"{place} {', '.join(columns)}: leave it out, or name these columns")
 
 
 def tower_tools(
@@ -200,6 +221,25 @@ def load_tool(endpoint: Endpoint, origin: Origin, tool: str, folder: str = "") -
 
     loaders = {"tokenizer": stock.load_tokenizer, "image processor": stock.load_image_processor}
     return loaders[tool](endpoint, origin.repo_id, origin.revision, folder)
+
+
+def pushed_story(
+    endpoint: Endpoint, repo_id: str, revision: str
+) -> tuple[dict[str, Any], str | None]:
+    """``hfpipe/run.json`` and the ``model.kind`` in it; nothing where hfpipe made no such repo.
+
+    Raises:
+        UserError: It is damaged.
+    """
+    story = read_json(endpoint, repo_id, "model", "hfpipe/run.json", revision)
+    if story is None:
+        return {}, None
+    try:
+        return story, story.get("config", {}).get("model", {}).get("kind")
+    except AttributeError as error:
+        raise UserError(
+            f"model repo '{repo_id}': hfpipe/run.json is damaged: no config.model can be read"
+        ) from error
 
 
 def pushed_processor(endpoint: Endpoint, repo_id: str, revision: str) -> Processor | None:

@@ -13,7 +13,9 @@ from hfpipe.inputs.processor import Processor
 from hfpipe.models.families._base import (
     Family,
     Opened,
+    built_from,
     check_keys,
+    check_push,
     config_arguments,
     label_names,
     refuse,
@@ -44,6 +46,7 @@ class Own(Family):
     def check_options(self, model: Model) -> None:
         """See the base."""
         refuse(model, "base", "scratch", "towers", "lora")
+        check_push(model)
         check_keys(self.model_class.config_class, model)
 
     def build(
@@ -56,7 +59,8 @@ class Own(Family):
     ) -> Any:
         """See the base."""
         arguments = config_arguments(recipe.model, settled_config(processor, loss))
-        return self.model_class(self.model_class.config_class(**arguments))
+        with built_from(recipe.model):
+            return self.model_class(self.model_class.config_class(**arguments))
 
     def load(
         self, endpoint: Endpoint, repo_id: str, revision: str, processor: Processor | None

@@ -12,7 +12,9 @@ from hfpipe.models.families._base import (
     Family,
     Opened,
     Origin,
+    built_from,
     check_keys,
+    check_push,
     config_arguments,
     refuse,
 )
@@ -37,12 +39,16 @@ class Profile(Family):
         from hfpipe.models.sequence import SequenceConfig
 
         refuse(model, "scratch", "towers", "lora")
+        check_push(model)
         own = {key: each for key, each in model.config.items() if key not in AGGREGATED}
         check_keys(SequenceConfig, replace(model, config=own))
         chosen = str(model.config.get("aggregation", "mean"))
         if chosen not in AGGREGATIONS:
             near = nearest(chosen, AGGREGATIONS)
             raise UserError(f"model.config.aggregation: no '{chosen}'{near}")
+        vote = model.config.get("threshold", 0.5)
+        if not isinstance(vote, int | float) or not 0 <= vote <= 1:
+            raise UserError(f"model.config.threshold: '{vote}' is no probability: give 0 to 1")
 
     def open(self, endpoint: Endpoint, recipe: Recipe) -> Opened:
         """See the base; ``model.base`` may name a pushed sequence model to start from."""
@@ -69,11 +75,17 @@ class Profile(Family):
 
         from hfpipe.models.sequence import SequenceConfig, SequenceModel
 
+        if processor.task != "binary":
+            raise UserError(
+                f"data.task: a profile has two classes, and '{processor.task}' is not binary: set "
+                "data.task=binary"
+            )
         settled = settled_config(processor, loss)
         own = {key: each for key, each in recipe.model.config.items() if key not in AGGREGATED}
         arguments = config_arguments(replace(recipe.model, config=own), settled)
         if "base" not in opened.origins:
-            return SequenceModel(SequenceConfig(**arguments))
+            with built_from(recipe.model):
+                return SequenceModel(SequenceConfig(**arguments))
         base = opened.origins["base"]
         model = load_own(endpoint, base.repo_id, base.revision)
         if not isinstance(model, SequenceModel) or model.config.inputs != settled["inputs"]:

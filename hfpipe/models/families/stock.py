@@ -6,18 +6,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from hfpipe.errors import UserError, nearest
+from hfpipe.errors import UserError
 from hfpipe.hub.endpoint import Endpoint
 from hfpipe.hub.repos import download
 from hfpipe.inputs.processor import Processor
-from hfpipe.models.families._base import Family, Opened, Origin, refuse
+from hfpipe.models.families._base import Family, Opened, Origin, check_push, refuse
 
 if TYPE_CHECKING:
     from hfpipe.blocks import Model
     from hfpipe.recipe import Recipe
 
 ADAPTER = "adapter_config.json"
-PUSHES = ("merged", "adapter")
 
 
 class Stock(Family):
@@ -32,8 +31,7 @@ class Stock(Family):
     def check_options(self, model: Model) -> None:
         """See the base."""
         refuse(model, "config", "towers")
-        if model.push not in PUSHES:
-            raise UserError(f"model.push: '{model.push}'{nearest(model.push, PUSHES)}")
+        check_push(model)
 
     def open(self, endpoint: Endpoint, recipe: Recipe) -> Opened:
         """See the base."""

@@ -12,7 +12,7 @@ from hfpipe.blocks import Loss
 from hfpipe.errors import UserError, nearest
 from hfpipe.hub.endpoint import Endpoint
 from hfpipe.inputs.processor import Processor
-from hfpipe.models.families._base import Family, Opened, refuse
+from hfpipe.models.families._base import Family, Opened, check_push, refuse
 
 if TYPE_CHECKING:
     from hfpipe.blocks import Model
@@ -68,6 +68,7 @@ class Tabular(Family):
         from hfpipe.models.tabular import FAMILIES
 
         refuse(model, "base", "scratch", "towers", "lora", "freeze", "dropout")
+        check_push(model)
         if model.loss != Loss():
             raise UserError(f"model.loss: a {self.name} model has its own loss: leave it empty")
         strategy = str(model.config.get("strategy", "concat"))
@@ -80,6 +81,15 @@ class Tabular(Family):
                 raise UserError(
                     f"model.config.{key}: a {self.name} has no such{nearest(key, known)}"
                 )
+
+    def check_training(self, recipe: Recipe) -> None:
+        """See the base."""
+        unknown = sorted(set(recipe.training) - {"seed"})
+        if unknown:
+            raise UserError(
+                f"recipe {recipe.name}: training.{unknown[0]}: a {self.name} model has no Trainer; "
+                "only training.seed counts"
+            )
 
     def build(
         self,
@@ -101,7 +111,9 @@ class Tabular(Family):
                     f"data.inputs.{name}: a {self.name} model takes {', '.join(KINDS)}, no {kind}"
                 )
         options = dict(recipe.model.config)
-        return TabularFit(self.name, options.pop("strategy", "concat"), options)
+        strategy = options.pop("strategy", "concat")
+        _check_sizes(processor, strategy)
+        return TabularFit(self.name, strategy, options)
 
     def load(
         self, endpoint: Endpoint, repo_id: str, revision: str, processor: Processor | None
@@ -118,6 +130,27 @@ class Tabular(Family):
                 found = download(endpoint, repo_id, "model", name, revision)
                 if found is not None:
                     shutil.copy(found, Path(scratch) / name)
-            model = load_tabular(scratch)
+            try:
+                model = load_tabular(scratch)
+            except UserError as error:
+                said = str(error).replace(f"{scratch}/", "").removeprefix(f"{scratch}: ")
+                raise UserError(f"model repo '{repo_id}': {said}") from error
             summary = json.loads((Path(scratch) / FILES[0]).read_text(encoding="utf-8"))
         return TabularFit(self.name, summary.get("strategy", "concat"), {}, model), {}
+
+
+def _check_sizes(processor: Processor, strategy: str) -> None:
+    """Refuse to pool vectors that do not fit on each other.
+
+    Raises:
+        UserError: Two of them have other dimensions.
+    """
+    from hfpipe.models.parts.fusion import POOLED
+
+    found = {name: each["dim"] for name, each in processor.schema().items() if "dim" in each}
+    if strategy in POOLED and len(set(found.values())) > 1:
+        named = ", ".join(f"'{name}' has {dim}" for name, dim in found.items())
+        raise UserError(
+            f"model.config.strategy: {strategy} needs vectors of one dimension, and {named}: use "
+            "concat"
+        )

@@ -19,6 +19,15 @@ OURS = "hfpipe-"
 """How the model types of our wrappers begin."""
 
 
+def broken_files() -> tuple[type[Exception], ...]:
+    """What transformers raises, of itself or of what it reads with, for files that do not load."""
+    from huggingface_hub.errors import StrictDataclassError
+    from safetensors import SafetensorError
+
+    plain = (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError)
+    return (*plain, SafetensorError, StrictDataclassError)
+
+
 def load_tower(
     name: str,
     source: PreTrainedModel | str | Path,
@@ -124,7 +133,9 @@ def _load(name: str, source: str, wanted: str | None, loading: dict[str, Any]) -
         model, found = AutoModel.from_pretrained(
             source, config=config, dtype="float32", output_loading_info=True, **loading
         )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except broken_files() as error:
+        if hasattr(error, "response"):
+            raise
         cause = " ".join(str(error).split())[:200]
         raise UserError(f"{place} is no model that can be loaded: {cause}") from error
     finally:
