@@ -77,14 +77,17 @@ def freeze(model: Any, names: Sequence[str]) -> None:
 
     Args:
         model: Any that ``parameter_groups`` takes.
-        names: Groups; ``towers`` stands for every group that begins with ``towers.``.
+        names: Groups; ``towers`` stands for every group that begins with ``towers.``, but for
+            adapters: what they adapt is frozen anyway, and they are there to learn.
 
     Raises:
         UserError: There is no such group, or nothing would be left that learns.
     """
     groups = parameter_groups(model)
     for name in names:
-        chosen = [each for each in groups if each == name or each.startswith(f"{name}.")]
+        below = [each for each in groups if each.startswith(f"{name}.")]
+        chosen = [each for each in below if not each.endswith(".lora")]
+        chosen += [name] if name in groups else []
         if not chosen:
             raise UserError(f"model.freeze: no group '{name}'{nearest(name, groups)}")
         for parameter in (each for group in chosen for each in groups[group]):

@@ -9,6 +9,7 @@ both the same.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -134,7 +135,7 @@ def _outputs(
 ) -> tuple[np.ndarray, np.ndarray]:
     """``(rows, dim)`` and ``(rows,)`` of one tower, kept or computed."""
     tower = model.towers[name]
-    key = _key(tower, rows, collator)
+    key = _key(tower, model.config.towers[name], rows, collator)
     values, there = (cache_folder() / f"{key}.{part}.npy" for part in ("values", "present"))
     if not (values.exists() and there.exists()):
         found = _computed(model, name, collator, rows, quiet)
@@ -143,9 +144,11 @@ def _outputs(
     return np.load(values, mmap_mode="r"), np.load(there)
 
 
-def _key(tower: Any, rows: Dataset, collator: Collator) -> str:
-    """A name that changes whenever weights, features, or what makes tensors of them change."""
+def _key(tower: Any, spec: Mapping[str, Any], rows: Dataset, collator: Collator) -> str:
+    """A name that changes whenever weights, features, or what is made of either change."""
     digest = hashlib.sha256()
+    made = {key: each for key, each in spec.items() if key != "source"}
+    digest.update(json.dumps(made, sort_keys=True, default=str).encode())
     for name, tensor in sorted(tower.state_dict().items()):
         digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
         digest.update(tensor.detach().cpu().contiguous().view(-1).numpy().tobytes())
