@@ -46,7 +46,8 @@ def _table(horizon: str, found: Mapping[str, Any]) -> Any:
     from rich.table import Table
     from rich.text import Text
 
-    title = f"{horizon}: {found['metric']}; without looking {_number(found['constant']['test'])}"
+    constant = _number(found["constant"]["test"])
+    title = f"{horizon}: {found['metric']}; the mean of train has {constant}"
     table = Table(title=Text(title), title_justify="left")
     for name in ("cell", "validation", "test", "from the best"):
         table.add_column(name, justify="left" if name == "cell" else "right")
