@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from hfpipe.errors import UserError
+from hfpipe.errors import UserError, nearest
 from hfpipe.hub.endpoint import Endpoint
 from hfpipe.inputs.targets import LabelSpec
 from hfpipe.models.groups import head_modules
@@ -33,6 +33,7 @@ def with_adapters(
     """
     from peft import LoraConfig, get_peft_model
 
+    _check_targets(model, options.get("target_modules"))
     if base is not None:
         model.name_or_path = base.repo_id
     try:
@@ -43,6 +44,24 @@ def with_adapters(
         return get_peft_model(model, config)
     except (TypeError, ValueError) as error:
         raise UserError(f"model.lora: {' '.join(str(error).split())[:300]}") from error
+
+
+def _check_targets(model: PreTrainedModel, targets: Any) -> None:
+    """Each name of a list must be that of a module, or PEFT would pass it over.
+
+    Raises:
+        UserError: One is not; the nearest is told.
+    """
+    if not isinstance(targets, list | tuple):  # none, a regular expression, or all-linear
+        return
+    paths = [name for name, _ in model.named_modules() if name]
+    for target in targets:
+        if not any(f".{path}".endswith(f".{target}") for path in paths):
+            leaves = sorted({path.rpartition(".")[2] for path in paths})
+            raise UserError(
+                f"model.lora.target_modules: the model has no module '{target}'"
+                f"{nearest(str(target), leaves)}"
+            )
 
 
 def load_adapters(
