@@ -12,13 +12,14 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hfpipe.inputs.collator import Collator
+from hfpipe.rows.identity import ROW_ID
 
 if TYPE_CHECKING:
     import torch
@@ -170,7 +171,7 @@ def _features(rows: Dataset, inputs: Sequence[str] | frozenset[str]) -> list[str
 def _computed(
     model: HfpipeModel, name: str, collator: Collator, rows: Dataset, quiet: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """In order of length, so that little padding is computed; put back in order."""
+    """Once for rows that are alike, and in order of size, so that little padding is computed."""
     import torch
     from tqdm.auto import tqdm
 
@@ -178,20 +179,41 @@ def _computed(
 
     tower, training = model.towers[name], model.training
     device = next(model.parameters()).device
-    order = np.argsort(-np.asarray(rows["length"]), kind="stable")
-    values = np.zeros((len(rows), tower.size), np.float32)
-    present = np.zeros(len(rows), bool)
+    own = {each: collator.processor.inputs[each] for each in tower.inputs}
+    narrow = replace(collator, processor=replace(collator.processor, inputs=own))
+    read = rows.select_columns([ROW_ID, *_features(rows, tower.inputs)])
+    first, owner, sizes = _distinct(read)
+    order = np.argsort(-sizes, kind="stable")
+    values = np.zeros((len(first), tower.size), np.float32)
+    present = np.zeros(len(first), bool)
     model.eval()
-    with torch.no_grad(), tqdm(total=len(rows), desc=f"Tower {name}", disable=quiet) as bar:
-        for start in range(0, len(rows), BATCH):
+    with torch.no_grad(), tqdm(total=len(first), desc=f"Tower {name}", disable=quiet) as bar:
+        for start in range(0, len(first), BATCH):
             places = order[start : start + BATCH]
-            batch = _moved(collator([rows[int(each)] for each in places])["inputs"], device)
+            batch = _moved(narrow(read.__getitems__(first[places].tolist()))["inputs"], device)
             pooled = tower(cast(batch, next(tower.parameters()).dtype))
             values[places] = pooled.float().cpu().numpy()
             present[places] = any_present(batch, tower.inputs).cpu().numpy()
             bar.update(len(places))
     model.train(training)
-    return values, present
+    return values[owner], present[owner]
+
+
+def _distinct(rows: Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The first of the rows that are alike, which one each row is like, and how large each is."""
+    seen: dict[str, int] = {}
+    first, sizes, owner = [], [], np.zeros(len(rows), np.int64)
+    columns = [name for name in rows.column_names if name != ROW_ID]
+    view = rows.select_columns(columns).with_format("arrow")
+    for start in range(0, len(view), 1000):
+        batch = (column.to_pylist() for column in view[start : start + 1000].columns)
+        for place, row in enumerate(zip(*batch, strict=True), start):
+            at = seen.setdefault(repr(row), len(seen))
+            if at == len(first):
+                first.append(place)
+                sizes.append(sum(len(each) for each in row if isinstance(each, list | bytes)))
+            owner[place] = at
+    return np.array(first, np.int64), owner, np.array(sizes, np.int64)
 
 
 def _moved(batch: Any, device: torch.device) -> Any:
