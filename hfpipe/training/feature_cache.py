@@ -202,7 +202,9 @@ def _computed(
 def _distinct(rows: Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The first of the rows that are alike, which one each row is like, and how large each is."""
     seen: dict[str, int] = {}
-    first, sizes, owner = [], [], np.zeros(len(rows), np.int64)
+    first: list[int] = []
+    sizes: list[int] = []
+    owner = np.zeros(len(rows), np.int64)
     columns = [name for name in rows.column_names if name != ROW_ID]
     view = rows.select_columns(columns).with_format("arrow")
     for start in range(0, len(view), 1000):
