@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -106,7 +108,8 @@ class ByTrainer(Engine):
             loss=self._loss(learning),
         )
         started = time.perf_counter()
-        trainer.train()
+        with _without_worker_s_traceback():
+            trainer.train()
         seconds = time.perf_counter() - started
         return Learned(trainer.model, trainer.state.log_history, seconds)
 
@@ -118,6 +121,23 @@ class ByTrainer(Engine):
         if isinstance(learning.model, HfpipeModel):
             return None
         return trainer_loss(stock_loss(learning.loss, learning.processor.target))
+
+
+@contextmanager
+def _without_worker_s_traceback() -> Iterator[None]:
+    """An error of the collator as its one line, also where a worker of the data loader found it.
+
+    torch makes the worker's whole traceback the message, which ends in the line itself.
+
+    Raises:
+        UserError: That of the collator.
+    """
+    try:
+        yield
+    except UserError as error:
+        last = str(error).strip().splitlines()[-1]
+        name = f"{UserError.__module__}.{UserError.__qualname__}: "
+        raise UserError(last.removeprefix(name)) from error
 
 
 class ByFit(Engine):
