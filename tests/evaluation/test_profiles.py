@@ -65,6 +65,19 @@ def test_one_prediction_an_author_in_the_order_of_the_rows(found):
     assert found.record.metrics["roc_auc"] > 0.95
 
 
+def test_a_loaded_profile_says_of_rows_what_evaluate_wrote(hub, tuned, found):
+    from hfpipe.loading import load_pushed
+
+    bare = [{key: row[key] for key in ("author", "messages")} for row in rows(48, 3)]
+    said = load_pushed(hub, tuned.model.repo_id).predict(bare)
+    assert [row["row_id"] for row in said] == [row["row_id"] for row in found.rows]
+    assert [row["prediction"] for row in said] == [row["prediction"] for row in found.rows]
+    assert [row["score"] for row in said] == pytest.approx(
+        [row["score"] for row in found.rows], abs=2e-6
+    )
+    assert {row["truth"] for row in said} == {None}
+
+
 def test_all_four_aggregations_are_in_the_record(tuned, found):
     for record in (found.record, tuned.record):
         table = record.slices["aggregation"]

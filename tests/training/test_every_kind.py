@@ -186,6 +186,23 @@ def test_the_threshold_is_the_one_with_the_best_f1_on_validation(hub, run, tmp_p
     assert tuned.record.metrics["f1"] == pytest.approx(best, abs=1e-6)
 
 
+@pytest.mark.parametrize("name", ["tags", "image", "topic", "gated", "gbdt"])
+def test_a_loaded_model_says_of_bare_rows_what_evaluate_wrote(hub, run, name):
+    from hfpipe.loading import load_pushed
+
+    tuned, found = run(name)
+    model = load_pushed(hub, tuned.model.repo_id)
+    columns = set(model.processor.columns)
+    bare = [{key: row[key] for key in row if key in columns} for row in rows(48, 3)[:7]]
+    for said, written in zip(model.predict(bare, batch_size=3), found.rows, strict=False):
+        assert said["truth"] is None
+        for key in ("prediction", "prediction_log", "scores"):
+            if isinstance(written.get(key), str | list) and key != "scores":
+                assert said[key] == written[key]
+            elif key in written:
+                assert said[key] == pytest.approx(written[key], rel=1e-4, abs=2e-6)
+
+
 def test_a_log_target_is_told_in_both_units(run):
     _, found = run("ridge")
     for row, given in zip(found.rows, rows(48, 3), strict=True):
