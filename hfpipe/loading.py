@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -158,7 +158,7 @@ def as_dataset(rows: Any, processor: Processor) -> Dataset:
     if isinstance(rows, Dataset):
         return rows
     if isinstance(rows, pd.DataFrame):
-        with _of_one_type(rows.to_dict("list")):
+        with _of_one_type(lambda: rows.to_dict("list")):
             return Dataset.from_pandas(rows, preserve_index=False)
     listed = list(rows)
     if all(isinstance(row, str) for row in listed):
@@ -173,12 +173,12 @@ def as_dataset(rows: Any, processor: Processor) -> Dataset:
     # All keys of all rows: from_list knows those of the first only.
     keys = list(dict.fromkeys(key for row in listed for key in row))
     columns = {key: [row.get(key) for row in listed] for key in keys}
-    with _of_one_type(columns):
+    with _of_one_type(lambda: columns):
         return Dataset.from_dict(columns)
 
 
 @contextmanager
-def _of_one_type(columns: Mapping[str, Sequence[Any]]) -> Iterator[None]:
+def _of_one_type(given: Callable[[], Mapping[str, Sequence[Any]]]) -> Iterator[None]:
     """Name the row and column whose value is of another type than those before it.
 
     Raises:
@@ -191,6 +191,7 @@ def _of_one_type(columns: Mapping[str, Sequence[Any]]) -> Iterator[None]:
     try:
         yield
     except refused as error:
+        columns = given()
         for column, values in columns.items():
 
             def fails(count: int, column: str = column, values: Sequence[Any] = values) -> bool:
