@@ -11,9 +11,19 @@ from collections.abc import Iterable
 
 
 class HfpipeError(Exception):
-    """Base of every error that hfpipe raises on purpose."""
+    """Base of every error that hfpipe raises on purpose.
+
+    Args:
+        message: Made one line, whatever values of the user's it quotes.
+
+    >>> str(UserError("no label 'a\\nb'"))
+    "no label 'a b'"
+    """
 
     exit_code = 1
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(" ".join(str(message).splitlines()))
 
 
 class UserError(HfpipeError):
