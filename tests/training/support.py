@@ -26,6 +26,8 @@ TRAINING = {
     "seed": 3,
     "num_train_epochs": 5,
     "per_device_train_batch_size": 16,
+    "per_device_eval_batch_size": 64,
+    "save_only_model": True,
     "learning_rate": 5e-3,
     "eval_strategy": "epoch",
     "save_strategy": "best",

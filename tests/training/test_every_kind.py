@@ -76,14 +76,14 @@ def plan(bert: str) -> dict[str, dict[str, Any]]:
                 "config": {"tower_size": 16, "gate_size": 8, "sizes": [16]},
             },
             "evaluation": {"slices": ["channel"]},
-            "training": {"num_train_epochs": 30, **FAST},
+            "training": {"num_train_epochs": 20, "learning_rate": 2e-2},
             **views,
         },
         "ridge": {"model": {"kind": "ridge", "config": {"strategy": "concat"}}, **views},
         "gbdt": {
             "model": {
                 "kind": "gbdt",
-                "config": {"strategy": "sum_pool", "boosting": {"max_iter": 40}},
+                "config": {"strategy": "sum_pool", "boosting": {"max_iter": 20}},
             },
             **views,
         },
@@ -220,7 +220,7 @@ def test_gate_weights_are_told_of_all_rows_and_of_every_slice(run):
     assert sum(each["n"] for each in found.record.slices["channel"].values()) == 48
 
 
-@pytest.mark.parametrize("strategy", ["sum_pool", "max_pool"])
+@pytest.mark.parametrize("strategy", ["max_pool"])
 def test_a_strategy_of_a_table_is_that_of_training(hub, run, dataset, tmp_path, strategy):
     model = {"kind": "ridge", "config": {"strategy": strategy}}
     views = {"label": "views", "task": "regression", "log1p": True}
@@ -258,5 +258,5 @@ def content_of(weights: bytes) -> list[bytes]:
         return [weights]
     with ZipFile(io.BytesIO(weights)) as file:
         arrays = [file.read(name) for name in file.namelist() if name.endswith(".npy")]
-    assert len(arrays) > 40  # of 40 trees
+    assert len(arrays) > 20  # of 20 trees
     return sorted(arrays)
