@@ -14,7 +14,7 @@ import numpy as np
 from hfpipe.errors import UserError
 from hfpipe.hub.endpoint import Endpoint
 from hfpipe.hub.provenance import sha256
-from hfpipe.hub.repos import hub_errors, resolve, split_revision
+from hfpipe.hub.repos import find, hub_errors
 
 
 @dataclass(frozen=True)
@@ -152,9 +152,7 @@ def _find(name: str, revision: str | None, endpoint: Endpoint | None) -> Found:
         return Found(str(folder), None, False, said)
     if endpoint is None:
         raise UserError(f"prepare.encode.model: '{name}' is no folder, and no Hub is given: --hub")
-    repo_id, at = split_revision(name)
-    repo_id = endpoint.repo_id(repo_id)
-    sha = resolve(endpoint, repo_id, "model", revision or at)
+    repo_id, sha = find(endpoint, name, "model", revision)
     return Found(repo_id, sha, endpoint.token or False, {"model": repo_id, "revision": sha})
 
 

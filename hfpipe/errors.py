@@ -11,12 +11,12 @@ from collections.abc import Iterable
 
 
 class HfpipeError(Exception):
-    """Base of every error that hfpipe raises on purpose.
+    r"""Base of every error that hfpipe raises on purpose.
 
     Args:
         message: Made one line, whatever values of the user's it quotes.
 
-    >>> str(UserError("no label 'a\\nb'"))
+    >>> str(UserError("no label 'a\nb'"))
     "no label 'a b'"
     """
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hfpipe.errors import UserError
 from hfpipe.hub.endpoint import Endpoint
-from hfpipe.hub.repos import resolve, split_revision
+from hfpipe.hub.repos import find
 from hfpipe.inputs.processor import Processor, TextInput
 
 if TYPE_CHECKING:
@@ -124,9 +124,7 @@ def load_pushed(endpoint: Endpoint, name: str) -> LoadedModel:
     from hfpipe.models.families import family_of
     from hfpipe.models.families.fusion import pushed_processor, pushed_story
 
-    bare, named = split_revision(name)
-    repo_id = endpoint.repo_id(bare)
-    revision = resolve(endpoint, repo_id, "model", named)
+    repo_id, revision = find(endpoint, name, "model")
     story, kind = pushed_story(endpoint, repo_id, revision)
     processor = pushed_processor(endpoint, repo_id, revision)
     family = family_of(kind or STOCK)

@@ -72,6 +72,41 @@ def resolve(
     return cast(str, info.sha)
 
 
+def find(
+    endpoint: Endpoint, name: str, repo_type: RepoType, revision: str | None = None
+) -> tuple[str, str]:
+    """Find a repo by the name that a user writes, and the commit that is meant.
+
+    A name without a namespace is that of a repo of one's own: on the embedded Hub always, elsewhere
+    where there is no repo of just that name.
+
+    Args:
+        endpoint: The Hub.
+        name: ``[NAMESPACE/]NAME[@REVISION]``.
+        repo_type: ``"model"`` or ``"dataset"``.
+        revision: Branch, tag or commit, where ``name`` carries none.
+
+    Returns:
+        The repo id and the commit's full hash.
+
+    Raises:
+        UserError: See ``resolve``.
+    """
+    bare, named = split_revision(name)
+    repo_id, wanted = endpoint.repo_id(bare), named or revision
+    try:
+        return repo_id, resolve(endpoint, repo_id, repo_type, wanted)
+    except UserError:
+        if "/" in repo_id or not endpoint.token or not repo_id:
+            raise
+        with hub_errors(endpoint, repo_id, repo_type):
+            mine = f"{api(endpoint).whoami()['name']}/{repo_id}"
+        try:
+            return mine, resolve(endpoint, mine, repo_type, wanted)
+        except UserError as error:
+            raise UserError(f"neither '{repo_id}' nor '{mine}': {error}") from error
+
+
 def download(
     endpoint: Endpoint, repo_id: str, repo_type: RepoType, path: str, revision: str
 ) -> Path | None:

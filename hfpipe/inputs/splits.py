@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hfpipe.errors import UserError, nearest
 from hfpipe.hub.endpoint import Endpoint
-from hfpipe.hub.repos import hub_errors, read_json, resolve, split_revision
+from hfpipe.hub.repos import find, hub_errors, read_json
 from hfpipe.inputs.shards import is_sharded, unpacked
 
 if TYPE_CHECKING:
@@ -60,18 +60,16 @@ def open_dataset(
 
     Args:
         endpoint: The Hub.
-        name: ``NAMESPACE/NAME[@REVISION]``; the namespace may be left out on the embedded Hub.
+        name: ``NAMESPACE/NAME[@REVISION]``; the namespace may be left out where it is one's own.
         revision: Branch, tag or commit, where ``name`` carries none.
         check: Told the ``hfpipe/prepare.json`` and how to call the dataset, before it is loaded.
 
     Raises:
         UserError: No such repo or revision, no access, or no data that ``datasets`` can read.
     """
-    bare, named = split_revision(name)
-    repo_id = endpoint.repo_id(bare)
     # Resolved first: for a repo that it cannot reach, load_dataset would silently answer from
     # its cache; this call fails.
-    commit = resolve(endpoint, repo_id, "dataset", named or revision)
+    repo_id, commit = find(endpoint, name, "dataset", revision)
     prepared = read_json(endpoint, repo_id, "dataset", "hfpipe/prepare.json", commit)
     if check is not None:
         check(prepared or {}, _place(repo_id))

@@ -13,7 +13,7 @@ from transformers import PreTrainedConfig
 
 from hfpipe.errors import UserError, nearest
 from hfpipe.hub.endpoint import Endpoint
-from hfpipe.hub.repos import resolve, split_revision
+from hfpipe.hub.repos import find
 from hfpipe.inputs.processor import Processor
 from hfpipe.inputs.targets import LabelSpec
 
@@ -42,9 +42,7 @@ class Origin:
         Raises:
             UserError: See ``hfpipe.hub.repos.resolve``.
         """
-        bare, named = split_revision(name)
-        repo_id = endpoint.repo_id(bare)
-        return cls(repo_id, resolve(endpoint, repo_id, "model", named or revision))
+        return cls(*find(endpoint, name, "model", revision))
 
 
 @dataclass(frozen=True)
