@@ -339,7 +339,7 @@ def _story(run: _Run, record: EvaluationRecord, choice: ProfileChoice | None) ->
     return {
         "recipe": recipe.name,
         "config": asdict(recipe),
-        "family": family_of(recipe.model.kind).card,
+        "family": family_of(recipe.model.kind).card_of(recipe.model),
         "dataset": {"repo_id": data.source.repo_id, "revision": data.source.revision},
         "base_model": origins.get("base"),
         "origins": origins,

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from hfpipe.reports import words
 from hfpipe.reports.kinds import kind_of
 
-STOCK = "stock text"
+STOCK, ADAPTER = "stock text", "adapter"
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,15 @@ _STOCK_ABOUT = Markup(
 FAMILIES: Mapping[str, Wording] = {
     STOCK: Wording("text ", "transformers", "text-classification", _STOCK_ABOUT),
     "stock image": Wording("image ", "transformers", "image-classification", _STOCK_ABOUT),
+    ADAPTER: Wording(
+        "text ",
+        "peft",
+        "text-classification",
+        Markup(
+            "It holds LoRA adapters and a head alone; `peft` puts them on the base that "
+            "`adapter_config.json` names."
+        ),
+    ),
     "own": Wording(
         "",
         "transformers",
@@ -71,7 +80,13 @@ def code_of(repo_id: str, run: Mapping[str, Any], labels: Sequence[str]) -> str:
     hfpipe.load("ada/m").predict(rows)
     """
     family, name = str(run.get("family") or STOCK), json.dumps(repo_id)
-    if family in ("stock text", "stock image"):
+    if family == ADAPTER:
+        return (
+            "from peft import AutoPeftModelForSequenceClassification\n\n"
+            "model = AutoPeftModelForSequenceClassification.from_pretrained(\n"
+            f"    {name}, num_labels={len(labels)}\n)"
+        )
+    if family in (STOCK, "stock image"):
         task = FAMILIES[family].tag
         asked = '"Your text"' if family == STOCK else '"picture.png"'
         more = ", top_k=3, truncation=True" if family == STOCK else ", top_k=3"

@@ -183,3 +183,12 @@ def test_a_tower_learns_by_adapters_and_is_pushed_with_them(hub, tiny_bert, data
     held = scores(hub, tmp_path / "held", tuned, split="validation")
     for name, value in tuned.record.metrics.items():
         assert held.record.metrics[name] == pytest.approx(value, abs=1e-5), name
+
+
+def test_the_card_of_adapters_says_how_to_load_them(hub, alone, merged):
+    card = pushed_bytes(hub, alone, "README.md").decode()
+    assert "library_name: peft" in card
+    assert "AutoPeftModelForSequenceClassification.from_pretrained(" in card
+    assert '"local/lora-alone", num_labels=2' in card
+    assert "stock `transformers` model" not in card
+    assert "stock `transformers` model" in pushed_bytes(hub, merged, "README.md").decode()

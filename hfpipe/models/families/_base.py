@@ -137,6 +137,10 @@ class Family(ABC):
             UserError: No such model can be built.
         """
 
+    def card_of(self, model: Model) -> str:
+        """What the model card says of it."""
+        return self.card
+
     def finish(self, model: Any, recipe: Recipe, threshold: float | None) -> Any:
         """The model to push, made of the trained one."""
         return model

@@ -87,6 +87,10 @@ class Stock(Family):
             model = with_adapters(model, recipe.model.lora, opened.origins.get("base"))
         return model
 
+    def card_of(self, model: Model) -> str:
+        """Adapters alone are no stock model."""
+        return "adapter" if model.lora and model.push == "adapter" else self.card
+
     def finish(self, model: Any, recipe: Recipe, threshold: float | None) -> Any:
         """Adapters are folded in, unless they are to be pushed alone."""
         if recipe.model.lora and recipe.model.push == "merged":
