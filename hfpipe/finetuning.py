@@ -175,7 +175,7 @@ def _prepared(recipe: Recipe, endpoint: Endpoint, options: FinetuneOptions) -> _
     from hfpipe.inputs.collator import Collator
     from hfpipe.inputs.training_data import load_training_data
     from hfpipe.metrics.tasks import task_of
-    from hfpipe.models.families import family_of
+    from hfpipe.models.families import Blueprint, family_of
     from hfpipe.models.families.fusion import with_towers
     from hfpipe.models.groups import freeze
     from hfpipe.models.loss_settings import loss_settings
@@ -205,7 +205,7 @@ def _prepared(recipe: Recipe, endpoint: Endpoint, options: FinetuneOptions) -> _
     check_best_metric(recipe, task)
     loss = loss_settings(recipe.model.loss, spec, spec.encode(data.train, data.source.place))
     set_seed(seed)  # what is new in the model is drawn here
-    model = family.build(endpoint, recipe, opened, data.processor, loss)
+    model = family.build(Blueprint(endpoint, recipe, opened, data.processor, loss))
     if recipe.model.freeze:
         freeze(model, recipe.model.freeze)
     if family.flat:

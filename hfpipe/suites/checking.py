@@ -103,7 +103,7 @@ def _ground(data: TrainingData) -> Ground:
 
 
 def _check_model(cell: Cell, data: TrainingData, task: Task, endpoint: Endpoint) -> None:
-    from hfpipe.models.families import family_of
+    from hfpipe.models.families import Blueprint, family_of
     from hfpipe.models.families.tabular import TabularFit
     from hfpipe.models.loss_settings import loss_settings
     from hfpipe.training.fit import check_best_metric
@@ -114,7 +114,9 @@ def _check_model(cell: Cell, data: TrainingData, task: Task, endpoint: Endpoint)
     target = data.processor.target
     loss = loss_settings(recipe.model.loss, target, target.encode(data.train, data.source.place))
     check_best_metric(recipe, task)
-    model = family.build(endpoint, recipe, family.open(endpoint, recipe), data.processor, loss)
+    model = family.build(
+        Blueprint(endpoint, recipe, family.open(endpoint, recipe), data.processor, loss)
+    )
     unknown = sorted(set(recipe.training) - {"seed"})
     if isinstance(model, TabularFit) and unknown:
         raise UserError(

@@ -157,7 +157,7 @@ def fit_predict(
     from hfpipe.inputs.collator import Collator
     from hfpipe.inputs.encoding import LABELS
     from hfpipe.metrics.tasks import task_of
-    from hfpipe.models.families import family_of
+    from hfpipe.models.families import Blueprint, family_of
     from hfpipe.models.families.tabular import TabularFit
     from hfpipe.models.loss_settings import loss_settings
     from hfpipe.training.engines import Learning, engine_of
@@ -170,7 +170,9 @@ def fit_predict(
     loss = loss_settings(recipe.model.loss, target, np.asarray(train[LABELS]))
     family = family_of(recipe.model.kind)
     set_seed(seed)
-    model = family.build(endpoint, recipe, family.open(endpoint, recipe), processor, loss)
+    model = family.build(
+        Blueprint(endpoint, recipe, family.open(endpoint, recipe), processor, loss)
+    )
     collator = Collator(processor, {}, flat=family.flat)
     with TemporaryDirectory() as scratch:
         if isinstance(model, TabularFit):

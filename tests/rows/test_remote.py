@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
-import os
 import re
 import subprocess
 import sys
@@ -18,8 +16,7 @@ from hfpipe.errors import RunError, UserError
 from hfpipe.rows.paths import find_inputs
 from hfpipe.rows.reading import read_chunks
 from tests.rows.support import jsonl, read_all, tar, write
-
-SECRET = "SeCrEtKeY0123456789"
+from tests.s3 import SECRET, s3_service
 
 
 @pytest.fixture(scope="module")
@@ -126,34 +123,8 @@ def test_a_repo_with_rows_in_two_kinds_of_files_is_not_read_twice(hub, tmp_path)
 @pytest.fixture(scope="module")
 def s3():
     """An S3 service on the loopback address, with a bucket of files of every kind."""
-    pytest.importorskip("s3fs")
-    from moto.server import ThreadedMotoServer
-
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    settings = {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": SECRET,
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "AWS_CONFIG_FILE": os.devnull,
-        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-    }
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in settings.items():
-            patch.setenv(name, value)
-        import fsspec
-        from s3fs import S3FileSystem
-
-        S3FileSystem.clear_instance_cache()
-        files = fsspec.filesystem("s3")
-        files.mkdir("rows")
+    with s3_service("rows") as files:
         yield files
-        S3FileSystem.clear_instance_cache()
-        server.stop()
 
 
 def test_files_folders_and_globs_of_a_bucket_are_read(s3, tmp_path):

@@ -2,47 +2,17 @@
 
 from __future__ import annotations
 
-import logging
-import os
-
 import pytest
 
 from hfpipe.errors import UserError
 from hfpipe.suites.mirror import Mirror
-
-SECRET = "SeCrEtKeY0123456789"
+from tests.s3 import SECRET, s3_service
 
 
 @pytest.fixture(scope="module")
 def s3():
-    pytest.importorskip("s3fs")
-    from moto.server import ThreadedMotoServer
-
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    settings = {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": SECRET,
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "AWS_CONFIG_FILE": os.devnull,
-        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-    }
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in settings.items():
-            patch.setenv(name, value)
-        import fsspec
-        from s3fs import S3FileSystem
-
-        S3FileSystem.clear_instance_cache()
-        files = fsspec.filesystem("s3")
-        files.mkdir("mirror")
+    with s3_service("mirror") as files:
         yield files
-        S3FileSystem.clear_instance_cache()
-        server.stop()
 
 
 def test_a_suite_lies_in_the_bucket_as_it_does_here(cli, s3, suite_file, datasets, tmp_path):

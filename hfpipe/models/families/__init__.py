@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from hfpipe.errors import UserError, nearest
-from hfpipe.models.families._base import Family, Opened, Origin
+from hfpipe.models.families._base import Blueprint, Family, Opened, Origin
 from hfpipe.models.families.fusion import LateFusion
 from hfpipe.models.families.own import Own
 from hfpipe.models.families.profile import Profile
 from hfpipe.models.families.stock import StockImage, StockText
 from hfpipe.models.families.tabular import Tabular
 
-__all__ = ["FAMILIES", "Family", "Opened", "Origin", "family_of"]
+__all__ = ["FAMILIES", "Blueprint", "Family", "Opened", "Origin", "family_of"]
 
 FAMILIES: Mapping[str, Family] = MappingProxyType(
     {

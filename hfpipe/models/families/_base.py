@@ -83,6 +83,25 @@ class Opened:
         return found
 
 
+@dataclass(frozen=True)
+class Blueprint:
+    """All that a model is built from.
+
+    Attributes:
+        endpoint: The Hub.
+        recipe: Its ``model`` block.
+        opened: What ``Family.open`` found.
+        processor: Fitted on train.
+        loss: See ``hfpipe.models.loss_settings``.
+    """
+
+    endpoint: Endpoint
+    recipe: Recipe
+    opened: Opened
+    processor: Processor
+    loss: Mapping[str, Any]
+
+
 class Family(ABC):
     """A way to open, build, save and load models; it holds nothing of any one of them."""
 
@@ -116,22 +135,8 @@ class Family(ABC):
         return Opened()
 
     @abstractmethod
-    def build(
-        self,
-        endpoint: Endpoint,
-        recipe: Recipe,
-        opened: Opened,
-        processor: Processor,
-        loss: Mapping[str, Any],
-    ) -> Any:
+    def build(self, plan: Blueprint) -> Any:
         """The model to train, in float32.
-
-        Args:
-            endpoint: The Hub.
-            recipe: Its ``model`` block.
-            opened: What ``open`` found.
-            processor: Fitted on train.
-            loss: See ``hfpipe.models.loss_settings``.
 
         Raises:
             UserError: No such model can be built.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from hfpipe.hub.repos import download, read_json
 from hfpipe.inputs.processor import ARRAYS_NAME, FILE_NAME, Processor
 from hfpipe.models.families._base import (
     TOOLS,
+    Blueprint,
     Family,
     Opened,
     Origin,
@@ -88,32 +88,25 @@ class LateFusion(Family):
             trained_on[name] = found.dataset
         return Opened(origins, tools, inputs, trained_on)
 
-    def build(
-        self,
-        endpoint: Endpoint,
-        recipe: Recipe,
-        opened: Opened,
-        processor: Processor,
-        loss: Mapping[str, Any],
-    ) -> Any:
+    def build(self, plan: Blueprint) -> Any:
         """See the base; only projections, fusion and head are new."""
         from hfpipe.hub.repos import hub_errors
         from hfpipe.models.late_fusion import LateFusionModel
 
-        config = config_arguments(recipe.model, settled_config(processor, loss))
+        config = config_arguments(plan.recipe.model, settled_config(plan.processor, plan.loss))
         inputs = config.pop("inputs")
-        towers = recipe.model.towers
+        towers = plan.recipe.model.towers
         # What the towers bring is described by the processor; the rest is their repos'.
         named = ", ".join(tower.model for tower in towers.values())
-        with hub_errors(endpoint, named), built_from(recipe.model):
+        with hub_errors(plan.endpoint, named), built_from(plan.recipe.model):
             return LateFusionModel.from_towers(
-                {name: opened.origins[name].repo_id for name in towers},
+                {name: plan.opened.origins[name].repo_id for name in towers},
                 inputs=inputs,
                 options={name: _options(tower) for name, tower in towers.items()},
                 loading={
                     name: {
-                        "revision": opened.origins[name].revision,
-                        "token": endpoint.token or False,
+                        "revision": plan.opened.origins[name].revision,
+                        "token": plan.endpoint.token or False,
                     }
                     for name in towers
                 },

@@ -11,8 +11,8 @@ from hfpipe.errors import UserError
 from hfpipe.hub.endpoint import Endpoint
 from hfpipe.inputs.processor import Processor
 from hfpipe.models.families._base import (
+    Blueprint,
     Family,
-    Opened,
     built_from,
     check_keys,
     check_push,
@@ -23,7 +23,6 @@ from hfpipe.models.families._base import (
 
 if TYPE_CHECKING:
     from hfpipe.blocks import Model
-    from hfpipe.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -49,17 +48,10 @@ class Own(Family):
         check_push(model)
         check_keys(self.model_class.config_class, model)
 
-    def build(
-        self,
-        endpoint: Endpoint,
-        recipe: Recipe,
-        opened: Opened,
-        processor: Processor,
-        loss: Mapping[str, Any],
-    ) -> Any:
+    def build(self, plan: Blueprint) -> Any:
         """See the base."""
-        arguments = config_arguments(recipe.model, settled_config(processor, loss))
-        with built_from(recipe.model):
+        arguments = config_arguments(plan.recipe.model, settled_config(plan.processor, plan.loss))
+        with built_from(plan.recipe.model):
             return self.model_class(self.model_class.config_class(**arguments))
 
     def load(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from hfpipe.errors import UserError, nearest
 from hfpipe.hub.endpoint import Endpoint
 from hfpipe.inputs.processor import Processor
 from hfpipe.models.families._base import (
+    Blueprint,
     Family,
     Opened,
     Origin,
@@ -62,38 +62,31 @@ class Profile(Family):
         origin = Origin.find(endpoint, recipe.model.base, recipe.model.revision)
         return Opened({"base": origin})
 
-    def build(
-        self,
-        endpoint: Endpoint,
-        recipe: Recipe,
-        opened: Opened,
-        processor: Processor,
-        loss: Mapping[str, Any],
-    ) -> Any:
+    def build(self, plan: Blueprint) -> Any:
         """The sequence model: a new one, or that of ``model.base``."""
         from dataclasses import replace
 
         from hfpipe.models.sequence import SequenceConfig, SequenceModel
 
-        if processor.task != "binary":
+        if plan.processor.task != "binary":
             raise UserError(
-                f"data.task: a profile has two classes, and '{processor.task}' is not binary: set "
-                "data.task=binary"
+                f"data.task: a profile has two classes, and '{plan.processor.task}' is not binary: "
+                "set data.task=binary"
             )
-        settled = settled_config(processor, loss)
-        own = {key: each for key, each in recipe.model.config.items() if key not in AGGREGATED}
-        arguments = config_arguments(replace(recipe.model, config=own), settled)
-        if "base" not in opened.origins:
-            with built_from(recipe.model):
+        settled = settled_config(plan.processor, plan.loss)
+        own = {key: each for key, each in plan.recipe.model.config.items() if key not in AGGREGATED}
+        arguments = config_arguments(replace(plan.recipe.model, config=own), settled)
+        if "base" not in plan.opened.origins:
+            with built_from(plan.recipe.model):
                 return SequenceModel(SequenceConfig(**arguments))
-        base = opened.origins["base"]
-        model = load_own(endpoint, base.repo_id, base.revision)
+        base = plan.opened.origins["base"]
+        model = load_own(plan.endpoint, base.repo_id, base.revision)
         if not isinstance(model, SequenceModel) or model.config.inputs != settled["inputs"]:
             raise UserError(
                 f"model.base: '{base.repo_id}' is no sequence model of these inputs: it is a "
                 f"{model.config.model_type} of {model.config.inputs}"
             )
-        model.config.update(dict(loss))
+        model.config.update(dict(plan.loss))
         return model
 
     def finish(self, model: Any, recipe: Recipe, threshold: float | None) -> Any:

@@ -10,7 +10,7 @@ from hfpipe.errors import UserError
 from hfpipe.hub.endpoint import Endpoint
 from hfpipe.hub.repos import download
 from hfpipe.inputs.processor import Processor
-from hfpipe.models.families._base import Family, Opened, Origin, check_push, refuse
+from hfpipe.models.families._base import Blueprint, Family, Opened, Origin, check_push, refuse
 
 if TYPE_CHECKING:
     from hfpipe.blocks import Model
@@ -56,35 +56,31 @@ class Stock(Family):
             )
         return next(iter(kinds))
 
-    def build(
-        self,
-        endpoint: Endpoint,
-        recipe: Recipe,
-        opened: Opened,
-        processor: Processor,
-        loss: Mapping[str, Any],
-    ) -> Any:
+    def build(self, plan: Blueprint) -> Any:
         """See the base; the loss is the Trainer's, since stock models know fewer."""
         from hfpipe.models import stock
 
-        if "base" in opened.origins:
-            base = opened.origins["base"]
+        if "base" in plan.opened.origins:
+            base = plan.opened.origins["base"]
             model = stock.new_classifier(
-                endpoint,
+                plan.endpoint,
                 base.repo_id,
                 base.revision,
-                processor.target,
-                recipe.model.dropout,
+                plan.processor.target,
+                plan.recipe.model.dropout,
                 auto=self.auto,
             )
         else:
             model = stock.scratch_classifier(
-                recipe.model.scratch, processor.target, recipe.model.dropout, auto=self.auto
+                plan.recipe.model.scratch,
+                plan.processor.target,
+                plan.recipe.model.dropout,
+                auto=self.auto,
             )
-        if recipe.model.lora:
+        if plan.recipe.model.lora:
             from hfpipe.models.adapters import with_adapters
 
-            model = with_adapters(model, recipe.model.lora, opened.origins.get("base"))
+            model = with_adapters(model, plan.recipe.model.lora, plan.opened.origins.get("base"))
         return model
 
     def card_of(self, model: Model) -> str:

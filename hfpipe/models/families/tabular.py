@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,7 +11,7 @@ from hfpipe.blocks import Loss
 from hfpipe.errors import UserError, nearest
 from hfpipe.hub.endpoint import Endpoint
 from hfpipe.inputs.processor import Processor
-from hfpipe.models.families._base import Family, Opened, check_push, refuse
+from hfpipe.models.families._base import Blueprint, Family, check_push, refuse
 
 if TYPE_CHECKING:
     from hfpipe.blocks import Model
@@ -91,28 +90,21 @@ class Tabular(Family):
                 "only training.seed counts"
             )
 
-    def build(
-        self,
-        endpoint: Endpoint,
-        recipe: Recipe,
-        opened: Opened,
-        processor: Processor,
-        loss: Mapping[str, Any],
-    ) -> TabularFit:
+    def build(self, plan: Blueprint) -> TabularFit:
         """See the base; nothing is fitted yet."""
-        if processor.task != "regression":
+        if plan.processor.task != "regression":
             raise UserError(
-                f"data.task: a {self.name} model is for regression, not for '{processor.task}'"
+                f"data.task: a {self.name} model is for regression, not for '{plan.processor.task}'"
             )
-        for name, each in processor.inputs.items():
+        for name, each in plan.processor.inputs.items():
             kind = each.schema()["kind"]
             if kind not in KINDS:
                 raise UserError(
                     f"data.inputs.{name}: a {self.name} model takes {', '.join(KINDS)}, no {kind}"
                 )
-        options = dict(recipe.model.config)
+        options = dict(plan.recipe.model.config)
         strategy = options.pop("strategy", "concat")
-        _check_sizes(processor, strategy)
+        _check_sizes(plan.processor, strategy)
         return TabularFit(self.name, strategy, options)
 
     def load(
