@@ -29,7 +29,7 @@ def only_class(module: str, fits: Callable[[type], bool]) -> type:
         module: Its full name; it is imported.
         fits: Which classes count.
 
-    >>> only_class("hfpipe.recipe", lambda found: found.__name__ == "Recipe").__name__
+    >>> only_class("hfpipe.blocks", lambda found: found.__name__ == "Recipe").__name__
     'Recipe'
     """
     imported = import_module(module)

@@ -135,9 +135,8 @@ def _without_worker_s_traceback() -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        last = str(error).strip().splitlines()[-1]
         name = f"{UserError.__module__}.{UserError.__qualname__}: "
-        raise UserError(last.removeprefix(name)) from error
+        raise UserError(str(error).rpartition(name)[2]) from error
 
 
 class ByFit(Engine):

@@ -69,6 +69,7 @@ def test_directions():
     assert is_better("ece", 0.1, than=0.2)
     assert not is_better("macro_f1", 0.1, than=0.2)
     assert {name for name, way in DIRECTIONS.items() if way == "lower"} == {
+        "hamming_loss",
         "log_loss",
         "brier",
         "ece",

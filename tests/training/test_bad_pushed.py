@@ -121,7 +121,7 @@ def others(hub) -> str:
         for column, values in columns.items():
             for row, value in zip(splits[split], values, strict=True):
                 row[column] = value
-    return push_rows(hub, "local/others", **splits)
+    return push_rows(hub, "local/others-of-all-kinds", **splits)
 
 
 @pytest.mark.parametrize(
