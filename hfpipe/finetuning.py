@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hfpipe.errors import UserError
 from hfpipe.hub.endpoint import Endpoint
 from hfpipe.hub.provenance import provenance
-from hfpipe.hub.publish import Published, check_writable
-from hfpipe.recipe import Recipe, as_yaml, validate_training
-from hfpipe.rows.paths import writable_parent
+from hfpipe.hub.publish import Published
+from hfpipe.recipe import Recipe, as_yaml
+from hfpipe.runs import FinetuneOptions, Run, plan_run
+
+__all__ = ["FinetuneOptions", "Finetuned", "finetune"]
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -24,35 +24,7 @@ if TYPE_CHECKING:
     from hfpipe.evaluation.judging import Judged
     from hfpipe.evaluation.profiles import ProfileChoice
     from hfpipe.evaluation.record import EvaluationRecord
-    from hfpipe.inputs.training_data import TrainingData
-    from hfpipe.metrics.tasks import Task
-    from hfpipe.models.families import Opened
-    from hfpipe.training.engines import Learned, Learning
-
-
-@dataclass(frozen=True)
-class FinetuneOptions:
-    """What a run needs beside its recipe.
-
-    Attributes:
-        target: Model repo to push to; by default the recipe's name in the token's namespace.
-        out: Run folder; by default ``runs/<recipe>/<time>``.
-        rows: Train on at most so many rows (``--downsample``).
-        public: Whether a new model repo is public.
-        wandb: Whether to track the run with W&B.
-        wandb_key: W&B API key, where it is not in the environment.
-        wandb_output: Folder for the run's HTML report; by default the run folder.
-        quiet: No progress bars.
-    """
-
-    target: str | None = None
-    out: Path | None = None
-    rows: int | None = None
-    public: bool = False
-    wandb: bool = True
-    wandb_key: str | None = field(default=None, repr=False)
-    wandb_output: Path | None = None
-    quiet: bool = False
+    from hfpipe.training.engines import Learned
 
 
 @dataclass(frozen=True)
@@ -80,20 +52,6 @@ class Finetuned:
     notes: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class _Run:
-    """What is known before anything is learned."""
-
-    recipe: Recipe
-    target: str
-    folder: Path
-    data: TrainingData
-    opened: Opened
-    task: Task
-    loss: dict[str, Any]
-    learning: Learning
-
-
 def finetune(recipe: Recipe, endpoint: Endpoint, options: FinetuneOptions) -> Finetuned:
     """Fine-tune as ``recipe`` says, choose the best epoch on validation, push, report.
 
@@ -113,7 +71,7 @@ def finetune(recipe: Recipe, endpoint: Endpoint, options: FinetuneOptions) -> Fi
     from hfpipe.training.engines import engine_of
     from hfpipe.training.feature_cache import with_cache
 
-    run = _prepared(recipe, endpoint, options)
+    run = plan_run(recipe, endpoint, options)
     recipe, data, learning = run.recipe, run.data, run.learning
     family = family_of(recipe.model.kind)
     train, validation = data.encoded_rows(learning.collator.tools, options.quiet)
@@ -151,90 +109,9 @@ def finetune(recipe: Recipe, endpoint: Endpoint, options: FinetuneOptions) -> Fi
     )
 
 
-def validate_recipe(recipe: Recipe) -> None:
-    """Check all of a recipe that can be checked without a Hub.
-
-    Raises:
-        UserError: The first thing that is wrong, with what is near.
-    """
-    from hfpipe.inputs.fitting import check_inputs
-    from hfpipe.models.families import family_of
-
-    validate_training(recipe)
-    check_inputs(recipe.data)
-    family = family_of(recipe.model.kind)
-    family.check_options(recipe.model)
-    family.check_training(recipe)
-
-
-def _prepared(recipe: Recipe, endpoint: Endpoint, options: FinetuneOptions) -> _Run:
-    """Everything that can be checked is, before anything is learned."""
-    from transformers import set_seed
-
-    from hfpipe.evaluation.judging import check_slices, groups_of
-    from hfpipe.inputs.collator import Collator
-    from hfpipe.inputs.training_data import load_training_data
-    from hfpipe.metrics.tasks import task_of
-    from hfpipe.models.families import Blueprint, family_of
-    from hfpipe.models.families.fusion import with_towers
-    from hfpipe.models.groups import freeze
-    from hfpipe.models.loss_settings import loss_settings
-    from hfpipe.training.engines import Learning, engine_of
-    from hfpipe.training.fit import Reporting, check_best_metric
-
-    validate_recipe(recipe)
-    folder = options.out or Path("runs") / recipe.name / time.strftime("%Y%m%d-%H%M%S")
-    for each in (folder, options.wandb_output):
-        if each is not None:
-            writable_parent(each)
-    target = check_writable(endpoint, options.target or recipe.name.replace("_", "-"), "model")
-    family, dataset = family_of(recipe.model.kind), _dataset(recipe)
-    opened = family.open(endpoint, recipe)
-    recipe = with_towers(recipe, opened)
-    seed = int(recipe.training.get("seed", 42))
-    data = load_training_data(
-        endpoint, dataset, recipe.data, options.rows, seed, fitted=opened.inputs
-    )
-    wanted = recipe.evaluation
-    place = f"{data.source.place}, split 'validation'"
-    check_slices(wanted.slices, data.validation, place)
-    if wanted.group_by:
-        groups_of(data.validation, wanted.group_by, place)
-    spec = data.processor.target
-    task = task_of(spec.task, spec.labels, spec.log1p)
-    check_best_metric(recipe, task)
-    loss = loss_settings(recipe.model.loss, spec, spec.encode(data.train, data.source.place))
-    set_seed(seed)  # what is new in the model is drawn here
-    model = family.build(Blueprint(endpoint, recipe, opened, data.processor, loss))
-    if recipe.model.freeze:
-        freeze(model, recipe.model.freeze)
-    if family.flat:
-        data = _cut(data, model, opened)
-    collator = Collator(data.processor, opened.tools, flat=family.flat)
-    reporting = Reporting(run_name=target, quiet=options.quiet)
-    checkpoints = folder / "checkpoints"
-    learning = Learning(recipe, model, data.processor, collator, task, loss, checkpoints, reporting)
-    engine_of(model).check(learning)
-    return _Run(recipe, target, folder, data, opened, task, loss, learning)
-
-
-def _cut(data: TrainingData, model: Any, opened: Opened) -> TrainingData:
-    """Without more tokens than a stock model and its tokenizer can take."""
-    from hfpipe.models.stock import max_tokens
-
-    (tool,) = opened.tools.values()
-    return data.cut_to(max_tokens(model, tool)) if hasattr(tool, "model_max_length") else data
-
-
 def _empty(folder: Path) -> None:
     """Without an earlier run's checkpoints, which Trainer would count as this one's."""
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def _dataset(recipe: Recipe) -> str:
-    if not recipe.data.dataset:
-        raise UserError("which dataset? give --dataset NS/NAME, as 'hfpipe prepare' pushed it")
-    return recipe.data.dataset
 
 
 @contextmanager
@@ -256,7 +133,7 @@ def _tracked(
 
 
 def _judge(
-    run: _Run, learned: Learned, validation: Dataset, quiet: bool
+    run: Run, learned: Learned, validation: Dataset, quiet: bool
 ) -> tuple[Judged, ProfileChoice | None]:
     """Score the best checkpoint on validation, and choose thresholds there."""
     import numpy as np
@@ -314,7 +191,7 @@ def _judge(
     return judged, choice
 
 
-def _report(run: _Run, learned: Learned, judged: Judged, tracked: Any) -> Path:
+def _report(run: Run, learned: Learned, judged: Judged, tracked: Any) -> Path:
     """The run's page, here and on W&B."""
     from hfpipe.reports.report import write_report
     from hfpipe.tracking import log_evaluation
@@ -330,7 +207,7 @@ def _report(run: _Run, learned: Learned, judged: Judged, tracked: Any) -> Path:
     return report
 
 
-def _story(run: _Run, record: EvaluationRecord, choice: ProfileChoice | None) -> dict[str, Any]:
+def _story(run: Run, record: EvaluationRecord, choice: ProfileChoice | None) -> dict[str, Any]:
     """``hfpipe/run.json``: all that is needed to evaluate, explain or repeat this run."""
     from hfpipe.models.families import family_of
 
@@ -373,7 +250,7 @@ def _card(target: str, story: dict[str, Any], record: EvaluationRecord) -> bytes
 
 
 def _keep(
-    run: _Run,
+    run: Run,
     learned: Learned,
     record: EvaluationRecord,
     report: Path,

@@ -79,8 +79,8 @@ def validate(
     ] = None,
 ) -> None:
     """Check recipes: every key, type, training argument, input and model option."""
-    from hfpipe.finetuning import validate_recipe
     from hfpipe.recipe import load_recipe, recipe_names
+    from hfpipe.runs import validate_recipe
 
     wrong = []
     for name in files or recipe_names():
