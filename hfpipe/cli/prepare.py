@@ -229,6 +229,8 @@ def _last_lines(
 
     from rich.console import Console
 
+    from hfpipe.recipe import load_recipe
+
     console = Console(highlight=False, soft_wrap=True, markup=False)
     counts = done.record["counts"]
     if not options.quiet:
@@ -259,5 +261,8 @@ def _last_lines(
     chosen = recipe
     if not chosen and options.text and options.task == "classification":
         chosen = "topics_minilm"
-    command = f"finetune --recipe {chosen} --dataset {published.repo_id}{place}"
+    # A suite names its datasets itself.
+    dataset = "" if recipe and load_recipe(recipe).suite.recipes else published.repo_id
+    named = f" --dataset {dataset}" if dataset else ""
+    command = f"finetune --recipe {chosen}{named}{place}"
     console.print(f"next:   hfpipe {command if chosen else 'recipes list'}")
