@@ -128,7 +128,7 @@ def shards(hub) -> str:
             for at in range(count)
         ]
         write_shards([pa.Table.from_pylist(rows)], folder / "data", split, 5)
-    return publish(hub, "local/shards", "dataset", folder_files(folder), "rows").repo_id
+    return publish(hub, "local/shards-to-learn", "dataset", folder_files(folder), "rows").repo_id
 
 
 def test_a_webdataset_has_the_columns_that_its_rows_had(hub, shards):
