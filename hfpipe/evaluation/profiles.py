@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
@@ -51,8 +52,9 @@ class ProfileChoice:
             aggregation: The one that the model uses.
             vote: From which probability on a row votes.
         """
-        names, found = aggregate_scores(scores, np.asarray(groups), vote)
-        first = [list(groups).index(str(name)) for name in names]
+        owners = np.asarray(groups)
+        _, found = aggregate_scores(scores, owners, vote)
+        _, first = np.unique(owners, return_index=True)
         labels = np.asarray(truth)[first]
         best = {name: best_threshold(labels, each).threshold for name, each in found.items()}
         decisions = {name: each for name, each in best.items() if each is not None}
@@ -103,9 +105,7 @@ class Scored:
         """One row a group, in the order in which the groups come up first."""
         names, found = aggregate_scores(self.scores, np.asarray(self.groups), choice.vote)
         place = {str(name): at for at, name in enumerate(names)}
-        counts = dict.fromkeys(dict.fromkeys(self.groups), 0)
-        for owner in self.groups:
-            counts[owner] += 1
+        counts = Counter(self.groups)  # in the order in which they come up
         order = [place[owner] for owner in counts]
         truth = dict(zip(self.groups, owners_truth(self.truth, self.groups), strict=True))
         return Scored(

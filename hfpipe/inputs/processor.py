@@ -147,25 +147,9 @@ class Processor:
         return cls(inputs, state.get("label"), labels, task, bool(state.get("log1p", False)))
 
     @property
-    def text(self) -> TextInput:
-        """The text input of a model that has just one.
-
-        Raises:
-            UserError: It has none.
-        """
-        for each in self.inputs.values():
-            if isinstance(each, TextInput):
-                return each
-        raise UserError(f"the model has no text input: its inputs are {', '.join(self.inputs)}")
-
-    @property
     def columns(self) -> list[str]:
         """Every column that an input is made of."""
         return list(dict.fromkeys(name for each in self.inputs.values() for name in each.columns))
-
-    def texts(self, dataset: Dataset) -> list[str]:
-        """The text of each row."""
-        return self.text.texts(dataset.select_columns(self.text.columns)[:])
 
     def shown(self, dataset: Dataset) -> list[dict[str, Any]]:
         """What the model is shown of each row: column to value.

@@ -104,25 +104,17 @@ def _ground(data: TrainingData) -> Ground:
 
 def _check_model(cell: Cell, data: TrainingData, task: Task, endpoint: Endpoint) -> None:
     from hfpipe.models.families import Blueprint, family_of
-    from hfpipe.models.families.tabular import TabularFit
     from hfpipe.models.loss_settings import loss_settings
     from hfpipe.training.fit import check_best_metric
 
     recipe = cell.recipe
     family = family_of(recipe.model.kind)
     family.check_options(recipe.model)
+    family.check_training(recipe)
     target = data.processor.target
     loss = loss_settings(recipe.model.loss, target, target.encode(data.train, data.source.place))
     check_best_metric(recipe, task)
-    model = family.build(
-        Blueprint(endpoint, recipe, family.open(endpoint, recipe), data.processor, loss)
-    )
-    unknown = sorted(set(recipe.training) - {"seed"})
-    if isinstance(model, TabularFit) and unknown:
-        raise UserError(
-            f"training.{unknown[0]}: a {recipe.model.kind} model has no Trainer; only "
-            "training.seed counts"
-        )
+    family.build(Blueprint(endpoint, recipe, family.open(endpoint, recipe), data.processor, loss))
 
 
 def primary_of(metrics: Mapping[str, Any], task: Task) -> float | None:
