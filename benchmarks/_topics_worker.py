@@ -73,7 +73,8 @@ def ours(model: Any, tokenizer: Any, rows: Dataset, steps: int, scratch: str) ->
     from hfpipe.inputs.processor import Processor
     from hfpipe.metrics.tasks import task_of
     from hfpipe.recipe import load_recipe
-    from hfpipe.training.fit import Reporting, build_trainer, training_arguments
+    from hfpipe.training.fit import build_trainer, training_arguments
+    from hfpipe.training.reporting import Reporting
 
     recipe = load_recipe("topics_minilm")
     recipe.training |= {"max_steps": steps, "load_best_model_at_end": False}

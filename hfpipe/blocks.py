@@ -172,6 +172,74 @@ class Model:
 
 
 @dataclass
+class Group:
+    """How a group of parameters learns in a stage.
+
+    Attributes:
+        learning_rate: By default that of ``training``.
+        weight_decay: By default that of ``training``; of adapters 0. Biases and norms have none.
+    """
+
+    learning_rate: float | None = None
+    weight_decay: float | None = None
+
+
+@dataclass
+class Stopping:
+    """``early_stopping:``: when a stage ends before its last epoch.
+
+    Attributes:
+        metric: Of validation; by default ``training.metric_for_best_model``.
+        patience: So many evaluations in turn without a better one end it; 0 never does.
+        min_epochs: Not before so many.
+        epsilon: Metrics no further apart are even: then the lower validation loss is better.
+    """
+
+    metric: str | None = None
+    patience: int = 0
+    min_epochs: float = 0.0
+    epsilon: float = 0.0
+
+
+@dataclass
+class Stage:
+    """One of ``stages:``: what learns, how, and until when; it starts from the best weights so far.
+
+    Attributes:
+        groups: Name of a parameter group, or of several (``layers``, ``layers.[345]``), to its
+            ``Group``; all else is frozen. Empty for all that ``model.freeze`` leaves.
+        layer_decay: Each layer learns at this share of the rate of the one above it.
+        lora: ``on`` puts adapters of ``model.lora`` on, ``merged`` folds them into the weights,
+            ``off`` takes them away; by default they stay as they are.
+        early_stopping: See ``Stopping``; by default that of the recipe.
+        training: Names of ``TrainingArguments`` that differ from the recipe's ``training``.
+    """
+
+    groups: dict[str, Group] = field(default_factory=dict)
+    layer_decay: float | None = None
+    lora: str | None = None
+    early_stopping: Stopping | None = None
+    training: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Batches:
+    """``batches:``: how the rows of an optimizer step are cut up for the device.
+
+    The step itself has as many rows as ``per_device_train_batch_size``,
+    ``gradient_accumulation_steps`` and the number of devices say, whatever is set here.
+
+    Attributes:
+        max_tokens: Of a micro-batch, padding included; by default a step is cut up by rows alone,
+            and into smaller parts once it does not fit into memory.
+        cache: Whether the outputs of what is frozen are computed once and kept on disk.
+    """
+
+    max_tokens: int | None = None
+    cache: bool = True
+
+
+@dataclass
 class Evaluation:
     """``evaluation:``: how the pushed model is scored.
 
@@ -179,14 +247,17 @@ class Evaluation:
     scores on any machine.
 
     Attributes:
-        batch_size: Rows a batch.
+        batch_size: At most so many rows a batch.
+        max_tokens: At most so many tokens a batch, padding included; by default what suits the
+            device.
         bf16: See above.
         baselines: Whether simple models are scored beside it.
         slices: Columns: the metrics of each of their values, apart.
         group_by: ``profile``: the column that says whose row it is.
     """
 
-    batch_size: int = 64
+    batch_size: int = 256
+    max_tokens: int | None = None
     bf16: bool = False
     baselines: bool = True
     slices: list[str] = field(default_factory=list)
@@ -214,7 +285,11 @@ class Suite:
 
 @dataclass
 class Recipe:
-    """A whole recipe. ``training`` takes the names of ``transformers.TrainingArguments``."""
+    """A whole recipe.
+
+    ``training`` takes the names of ``transformers.TrainingArguments``. Without ``stages`` there is
+    one, in which all learns that ``model.freeze`` leaves.
+    """
 
     name: str = ""
     description: str = ""
@@ -222,5 +297,8 @@ class Recipe:
     data: Data = field(default_factory=Data)
     model: Model = field(default_factory=Model)
     training: dict[str, Any] = field(default_factory=dict)
+    early_stopping: Stopping = field(default_factory=Stopping)
+    stages: dict[str, Stage] = field(default_factory=dict)
+    batches: Batches = field(default_factory=Batches)
     evaluation: Evaluation = field(default_factory=Evaluation)
     suite: Suite = field(default_factory=Suite)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from hfpipe.hub.endpoint import Endpoint
 from hfpipe.hub.provenance import provenance
 from hfpipe.hub.publish import Published
+from hfpipe.processes import barrier, is_main, on_main
 from hfpipe.recipe import Recipe, as_yaml
 from hfpipe.runs import FinetuneOptions, Run, plan_run
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from hfpipe.evaluation.profiles import ProfileChoice
     from hfpipe.evaluation.record import EvaluationRecord
     from hfpipe.training.engines import Learned
+    from hfpipe.training.journal import Done, Journal
 
 
 @dataclass(frozen=True)
@@ -69,33 +72,32 @@ def finetune(recipe: Recipe, endpoint: Endpoint, options: FinetuneOptions) -> Fi
     from hfpipe.models.families import family_of
     from hfpipe.models.pushing import push_model
     from hfpipe.training.engines import engine_of
-    from hfpipe.training.feature_cache import with_cache
 
+    options = replace(options, quiet=options.quiet or not is_main())
     run = plan_run(recipe, endpoint, options)
     recipe, data, learning = run.recipe, run.data, run.learning
     family = family_of(recipe.model.kind)
     train, validation = data.encoded_rows(learning.collator.tools, options.quiet)
-    _empty(learning.folder)
-    with _tracked(recipe, run.folder, run.target, options) as (tracked, report_to):
+    learning.journal = _opened(run, options)
+    with _tracked(run, options) as (tracked, report_to):
         learning.reporting = replace(learning.reporting, report_to=report_to)
-        learning.collator, (train, validation) = with_cache(
-            learning.model, learning.collator, (train, validation), options.quiet
-        )
         learned = engine_of(learning.model).learn(learning, train, validation)
         judged, choice = _judge(run, learned, validation, options.quiet)
-        report = _report(run, learned, judged, tracked)
+        report = on_main(lambda: _report(run, learned, judged, tracked))
     threshold = choice.vote if choice else judged.record.threshold
     model = family.finish(learned.model, recipe, threshold)
-    story = _story(run, judged.record, choice)
-    _keep(run, learned, judged.record, report, options.wandb_output)
+    story = _story(run, learned, judged.record, choice)
+    on_main(lambda: _keep(run, learned, judged.record, report, options.wandb_output))
     extra = {**data.processor.files(), "README.md": _card(run.target, story, judged.record)}
-    published = push_model(
-        endpoint,
-        run.target,
-        lambda place: family.save(model, learning.collator.tools, place),
-        story,
-        extra,
-        private=not options.public,
+    published = on_main(
+        lambda: push_model(
+            endpoint,
+            run.target,
+            lambda place: family.save(model, learning.collator.tools, place),
+            story,
+            extra,
+            private=not options.public,
+        )
     )
     return Finetuned(
         published,
@@ -109,27 +111,46 @@ def finetune(recipe: Recipe, endpoint: Endpoint, options: FinetuneOptions) -> Fi
     )
 
 
-def _empty(folder: Path) -> None:
-    """Without an earlier run's checkpoints, which Trainer would count as this one's."""
-    shutil.rmtree(folder, ignore_errors=True)
+def _opened(run: Run, options: FinetuneOptions) -> Journal:
+    """The journal of the run: of one that goes on as it is there, else a new one.
+
+    An earlier run's checkpoints are taken away, which Trainer would count as this one's.
+
+    Raises:
+        UserError: ``--resume``, and what is there is another run's.
+    """
+    from hfpipe.training.journal import Journal
+
+    folder, identity = run.learning.folder, run.identity()
+    found = Journal.read(folder) if options.resume else None
+    if found is not None:
+        found.check(identity)
+        found.writes = is_main()
+        return found
+    journal = Journal(folder, identity, secrets.token_hex(4), writes=is_main())
+    if is_main():
+        shutil.rmtree(folder, ignore_errors=True)
+        journal.write()
+    barrier()
+    return journal
 
 
 @contextmanager
-def _tracked(
-    recipe: Recipe, folder: Path, target: str, options: FinetuneOptions
-) -> Iterator[tuple[Any, tuple[str, ...]]]:
+def _tracked(run: Run, options: FinetuneOptions) -> Iterator[tuple[Any, tuple[str, ...]]]:
     """The W&B run, and the names for ``TrainingArguments.report_to``."""
     from hfpipe.tracking import tracking
 
+    journal = run.learning.journal
     with tracking(
-        folder,
-        name=target,
-        group=recipe.name,
-        config={"recipe": asdict(recipe)},
-        enabled=options.wandb,
+        run.folder,
+        name=run.target,
+        group=run.recipe.name,
+        config={"recipe": asdict(run.recipe)},
+        enabled=options.wandb and is_main(),
         key=options.wandb_key,
-    ) as run:
-        yield run, ("wandb",) if run else ()
+        run_id=journal.tracker if journal else None,
+    ) as tracked:
+        yield tracked, ("wandb",) if tracked else ()
 
 
 def _judge(
@@ -145,18 +166,21 @@ def _judge(
         scored_rows,
         validation_baselines,
     )
+    from hfpipe.training.feature_cache import cached
     from hfpipe.training.predict import named_extras, predict_outputs
 
     wanted, data = run.recipe.evaluation, run.data
-    outputs = predict_outputs(
-        learned.model,
-        run.learning.collator,
-        validation,
-        run.task,
-        wanted.batch_size,
-        quiet=quiet,
-        bf16=wanted.bf16,
-    )
+    with cached(learned.model, run.learning.collator, [validation], quiet) as (collator, (rows,)):
+        outputs = predict_outputs(
+            learned.model,
+            collator,
+            rows,
+            run.task,
+            wanted.batch_size,
+            quiet=quiet,
+            bf16=wanted.bf16,
+            max_tokens=wanted.max_tokens,
+        )
     scored = scored_rows(
         data.processor,
         data.validation,
@@ -207,7 +231,16 @@ def _report(run: Run, learned: Learned, judged: Judged, tracked: Any) -> Path:
     return report
 
 
-def _story(run: Run, record: EvaluationRecord, choice: ProfileChoice | None) -> dict[str, Any]:
+def _told(done: Done) -> dict[str, Any]:
+    """A stage without its curves."""
+    return {
+        name: value for name, value in asdict(done).items() if name not in ("history", "warnings")
+    }
+
+
+def _story(
+    run: Run, learned: Learned, record: EvaluationRecord, choice: ProfileChoice | None
+) -> dict[str, Any]:
     """``hfpipe/run.json``: all that is needed to evaluate, explain or repeat this run."""
     from hfpipe.models.families import family_of
 
@@ -230,6 +263,8 @@ def _story(run: Run, record: EvaluationRecord, choice: ProfileChoice | None) -> 
         "train_rows": len(data.train),
         "validation_rows": len(data.validation),
         "rows": data.counts,
+        "stages": [_told(each) for each in learned.stages],
+        "warnings": learned.warnings,
         "metrics": {"validation": record.metrics},
         "notes": run.opened.doubts(data.source.repo_id, data.source.revision),
         "provenance": provenance(),

@@ -13,7 +13,21 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Union, cast, get_args, get_origin, get_type_hints
 
-from hfpipe.blocks import Data, Evaluation, Input, Loss, Model, Prepare, Recipe, Suite, Tower
+from hfpipe.blocks import (
+    Batches,
+    Data,
+    Evaluation,
+    Group,
+    Input,
+    Loss,
+    Model,
+    Prepare,
+    Recipe,
+    Stage,
+    Stopping,
+    Suite,
+    Tower,
+)
 from hfpipe.errors import UserError, nearest
 
 if TYPE_CHECKING:
@@ -21,13 +35,17 @@ if TYPE_CHECKING:
 
 
 __all__ = [
+    "Batches",
     "Data",
     "Evaluation",
+    "Group",
     "Input",
     "Loss",
     "Model",
     "Prepare",
     "Recipe",
+    "Stage",
+    "Stopping",
     "Suite",
     "Tower",
     "as_yaml",
@@ -113,14 +131,49 @@ def load_recipe(name: str, overrides: Sequence[str] | Mapping[str, Any] = ()) ->
         plain = cast(dict[str, Any], OmegaConf.to_container(composed, resolve=True))
     except OmegaConfBaseException as error:
         raise UserError(f"recipe {name}: {str(error).splitlines()[0]}") from error
-    for block, key in (("data", "inputs"), ("model", "towers")):
-        named = (plain.get(block) or {}).get(key)
-        if isinstance(named, dict):  # null takes one away that a recipe has
-            plain[block][key] = {name: each for name, each in named.items() if each is not None}
+    _take_away(plain)
+    _spell_out(plain.get("stages"))
     plain["name"] = path.stem
     for key, options in _unknown_keys(plain, Recipe):
         raise UserError(f"recipe {name}: unknown key '{key}'{nearest(key, options)}")
     return _typed(plain, name)
+
+
+def _take_away(plain: dict[str, Any]) -> None:
+    """Leave out every input, tower, stage and group that is null: so a recipe's is taken away."""
+    stages = plain.get("stages")
+    inside = stages.values() if isinstance(stages, dict) else ()
+    for block, key in (
+        (plain.get("data"), "inputs"),
+        (plain.get("model"), "towers"),
+        (plain, "stages"),
+        *((stage, "groups") for stage in inside),
+    ):
+        if isinstance(block, dict) and isinstance(block.get(key), dict):
+            block[key] = {name: each for name, each in block[key].items() if each is not None}
+
+
+def _spell_out(stages: Any) -> None:
+    """The short forms of a stage: groups as a list or with a bare rate, and YAML's on and off.
+
+    >>> stages = {"head": {"groups": {"head": 0.001}, "lora": False}, "all": {"groups": ["lora"]}}
+    >>> _spell_out(stages)
+    >>> stages["head"], stages["all"]
+    ({'groups': {'head': {'learning_rate': 0.001}}, 'lora': 'off'}, {'groups': {'lora': {}}})
+    """
+    for stage in stages.values() if isinstance(stages, dict) else ():
+        if not isinstance(stage, dict):
+            continue
+        groups = stage.get("groups")
+        if isinstance(groups, list):
+            groups = {str(name): {} for name in groups}
+        if isinstance(groups, dict):
+            stage["groups"] = {
+                name: {"learning_rate": each} if isinstance(each, int | float) else each
+                for name, each in groups.items()
+            }
+        if isinstance(stage.get("lora"), bool):
+            stage["lora"] = "on" if stage["lora"] else "off"
 
 
 def as_yaml(recipe: Recipe) -> str:
@@ -132,8 +185,15 @@ def as_yaml(recipe: Recipe) -> str:
     return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, default_flow_style=False)
 
 
-def validate_training(recipe: Recipe) -> None:
-    """Check ``training:`` against the installed ``transformers.TrainingArguments``.
+def validate_training(
+    recipe: Recipe, given: Mapping[str, Any] | None = None, place: str = "training"
+) -> None:
+    """Check training arguments against the installed ``transformers.TrainingArguments``.
+
+    Args:
+        recipe: Its name is for messages.
+        given: The arguments; by default the recipe's ``training``.
+        place: What they are called.
 
     Raises:
         UserError: A key that ``TrainingArguments`` does not have, with the nearest names, or a
@@ -143,17 +203,17 @@ def validate_training(recipe: Recipe) -> None:
 
     known = {each.name for each in fields(TrainingArguments) if each.init}
     hints = get_type_hints(TrainingArguments)
-    for key, value in recipe.training.items():
+    for key, value in (recipe.training if given is None else given).items():
         if key in SET_ELSEWHERE:
             raise UserError(
-                f"recipe {recipe.name}: training.{key} has another place: use {SET_ELSEWHERE[key]}"
+                f"recipe {recipe.name}: {place}.{key} has another place: use {SET_ELSEWHERE[key]}"
             )
         if key not in known:
-            near = nearest(f"training.{key}", sorted(f"training.{name}" for name in known))
-            raise UserError(f"recipe {recipe.name}: unknown key 'training.{key}'{near}")
+            near = nearest(f"{place}.{key}", sorted(f"{place}.{name}" for name in known))
+            raise UserError(f"recipe {recipe.name}: unknown key '{place}.{key}'{near}")
         if not _fits(value, hints[key]):
             raise UserError(
-                f"recipe {recipe.name}: training.{key}: '{value}' is not of type {hints[key]}"
+                f"recipe {recipe.name}: {place}.{key}: '{value}' is not of type {hints[key]}"
             )
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hfpipe.errors import UserError
 from hfpipe.hub.endpoint import Endpoint
 from hfpipe.hub.publish import check_writable
+from hfpipe.processes import count, on_main
 from hfpipe.recipe import Recipe, validate_training
 from hfpipe.rows.paths import writable_parent
 
@@ -33,6 +34,7 @@ class FinetuneOptions:
         wandb_key: W&B API key, where it is not in the environment.
         wandb_output: Folder for the run's HTML report; by default the run folder.
         quiet: No progress bars.
+        resume: Go on with the run in ``out``, or, without one, with the newest of this recipe.
     """
 
     target: str | None = None
@@ -43,6 +45,7 @@ class FinetuneOptions:
     wandb_key: str | None = field(default=None, repr=False)
     wandb_output: Path | None = None
     quiet: bool = False
+    resume: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,7 @@ class Run:
         task: What is predicted.
         loss: Its settings, with the weights computed from train.
         learning: The model, and all that it needs to learn.
+        rows: At most so many train rows were drawn.
     """
 
     recipe: Recipe
@@ -68,6 +72,24 @@ class Run:
     task: Task
     loss: dict[str, Any]
     learning: Learning
+    rows: int | None = None
+
+    def identity(self) -> dict[str, Any]:
+        """What must be the same in a run that goes on with this one."""
+        told = asdict(self.recipe)
+        for name in ("prepare", "evaluation", "suite", "description"):
+            told.pop(name)
+        told["data"].pop("dataset")
+        return {
+            "dataset": f"{self.data.source.repo_id}@{self.data.source.revision}",
+            "origins": {
+                name: f"{each.repo_id}@{each.revision}"
+                for name, each in self.opened.origins.items()
+            },
+            "downsample": self.rows,
+            "processes": count(),
+            **told,
+        }
 
 
 def validate_recipe(recipe: Recipe) -> None:
@@ -78,8 +100,10 @@ def validate_recipe(recipe: Recipe) -> None:
     """
     from hfpipe.inputs.fitting import check_inputs
     from hfpipe.models.families import family_of
+    from hfpipe.training.plans import validate_stages
 
     validate_training(recipe)
+    validate_stages(recipe)
     check_inputs(recipe.data)
     family = family_of(recipe.model.kind)
     family.check_options(recipe.model)
@@ -108,10 +132,12 @@ def plan_run(recipe: Recipe, endpoint: Endpoint, options: FinetuneOptions) -> Ru
     from hfpipe.models.groups import freeze
     from hfpipe.models.loss_settings import loss_settings
     from hfpipe.training.engines import Learning, engine_of
-    from hfpipe.training.fit import Reporting, check_best_metric
+    from hfpipe.training.fit import check_best_metric
+    from hfpipe.training.plans import plans_of
+    from hfpipe.training.reporting import Reporting
 
     validate_recipe(recipe)
-    folder = options.out or Path("runs") / recipe.name / time.strftime("%Y%m%d-%H%M%S")
+    folder = _folder(recipe, options)
     for each in (folder, options.wandb_output):
         if each is not None:
             writable_parent(each)
@@ -130,7 +156,8 @@ def plan_run(recipe: Recipe, endpoint: Endpoint, options: FinetuneOptions) -> Ru
         groups_of(data.validation, wanted.group_by, place)
     spec = data.processor.target
     task = task_of(spec.task, spec.labels, spec.log1p)
-    check_best_metric(recipe, task)
+    for planned in plans_of(recipe):
+        check_best_metric(planned.recipe, task)
     loss = loss_settings(recipe.model.loss, spec, spec.encode(data.train, data.source.place))
     set_seed(seed)  # what is new in the model is drawn here
     model = family.build(Blueprint(endpoint, recipe, opened, data.processor, loss))
@@ -143,7 +170,22 @@ def plan_run(recipe: Recipe, endpoint: Endpoint, options: FinetuneOptions) -> Ru
     checkpoints = folder / "checkpoints"
     learning = Learning(recipe, model, data.processor, collator, task, loss, checkpoints, reporting)
     engine_of(model).check(learning)
-    return Run(recipe, target, folder, data, opened, task, loss, learning)
+    return Run(recipe, target, folder, data, opened, task, loss, learning, options.rows)
+
+
+def _folder(recipe: Recipe, options: FinetuneOptions) -> Path:
+    """The run folder: a new one, or that of the run to go on with.
+
+    Raises:
+        UserError: There is no such run.
+    """
+    runs = Path("runs") / recipe.name
+    if options.out or not options.resume:
+        return options.out or runs / on_main(lambda: time.strftime("%Y%m%d-%H%M%S"))
+    found = sorted(runs.glob("*/checkpoints/progress.json"), key=lambda each: each.stat().st_mtime)
+    if not found:
+        raise UserError(f"--resume: no run in {runs} to go on with; name its folder with --out")
+    return found[-1].parents[1]
 
 
 def _cut(data: TrainingData, model: Any, opened: Opened) -> TrainingData:

@@ -25,6 +25,7 @@ def tracking(
     config: dict[str, Any],
     enabled: bool = True,
     key: str | None = None,
+    run_id: str | None = None,
 ) -> Iterator[Run | None]:
     """One W&B run for the length of the block; the Trainer's own callback logs into it.
 
@@ -38,6 +39,7 @@ def tracking(
         config: The recipe as composed.
         enabled: False: no run at all.
         key: W&B API key. Never logged.
+        run_id: Of the run; where W&B has one of this id, it goes on.
 
     Yields:
         The run; None if not ``enabled``.
@@ -65,6 +67,8 @@ def tracking(
             # Absolute: a W&B service that a parent process started has another working folder.
             dir=str(folder.resolve()),
             mode=mode,
+            id=run_id,
+            resume="allow" if run_id else None,
             settings=wandb.Settings(silent=True, console="off"),
         )
     except wandb.Error as error:

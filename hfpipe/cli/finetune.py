@@ -62,6 +62,13 @@ def finetune(
         typer.Option("--eval-batch-size", min=1, help="Rows a batch when evaluating."),
     ] = None,
     seed: Seed = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on where the run in --out, or the newest of this recipe, stopped.",
+        ),
+    ] = False,
     public: Annotated[
         bool, typer.Option("--public", help="Make a new model repo public. Default: private.")
     ] = False,
@@ -99,6 +106,7 @@ def finetune(
     from hfpipe.finetuning import FinetuneOptions
     from hfpipe.finetuning import finetune as run
     from hfpipe.hub.endpoint import connect
+    from hfpipe.processes import is_main
     from hfpipe.recipe import load_recipe
     from hfpipe.suites import SuiteOptions, run_suite
 
@@ -137,10 +145,12 @@ def finetune(
         wandb_key=wandb_access_token,
         wandb_output=wandb_output,
         quiet=quiet,
+        resume=resume,
     )
     with connect(hub, hf_access_token) as endpoint:
         done = run(composed, endpoint, options)
-        show_finetuned(done, hub, quiet)
+        if is_main():
+            show_finetuned(done, hub, quiet)
 
 
 def _cell_overrides(

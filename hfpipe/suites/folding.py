@@ -161,8 +161,8 @@ def fit_predict(
     from hfpipe.models.families.tabular import TabularFit
     from hfpipe.models.loss_settings import loss_settings
     from hfpipe.training.engines import Learning, engine_of
-    from hfpipe.training.fit import Reporting
     from hfpipe.training.predict import predict_outputs
+    from hfpipe.training.reporting import Reporting
 
     seed = int(recipe.training.get("seed", 42))
     target = processor.target

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hfpipe.errors import UserError
+from hfpipe.errors import RunError, UserError
 from hfpipe.inputs.collator import Collator
 from hfpipe.inputs.encoding import LABELS
 from hfpipe.models.families.tabular import TabularFit
-from hfpipe.training.fit import Reporting, build_trainer, training_arguments
+from hfpipe.training.journal import Done, Journal
 from hfpipe.training.predict import table_of
+from hfpipe.training.reporting import Reporting
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -40,6 +41,7 @@ class Learning:
         loss: See ``hfpipe.models.loss_settings``; of a stock model, whose own losses are fewer.
         folder: Where checkpoints go.
         reporting: Trackers and progress bar.
+        journal: What of the run is done already; by default nothing.
     """
 
     recipe: Recipe
@@ -50,6 +52,7 @@ class Learning:
     loss: dict[str, Any]
     folder: Path
     reporting: Reporting
+    journal: Journal | None = None
 
 
 @dataclass
@@ -58,13 +61,23 @@ class Learned:
 
     Attributes:
         model: The best one.
-        history: The Trainer's ``log_history``; empty without a Trainer.
+        stages: How each went; none without a Trainer.
         seconds: That it took.
     """
 
     model: Any
-    history: list[dict[str, Any]] = field(default_factory=list)
+    stages: list[Done] = field(default_factory=list)
     seconds: float = 0.0
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """The Trainer's logs of all stages, by one step counter."""
+        return [entry for stage in self.stages for entry in stage.history]
+
+    @property
+    def warnings(self) -> list[str]:
+        """What was told while it learnt."""
+        return list(dict.fromkeys(line for stage in self.stages for line in stage.warnings))
 
 
 class Engine(ABC):
@@ -92,26 +105,20 @@ class ByTrainer(Engine):
 
     def check(self, learning: Learning) -> None:
         """See the base."""
-        training_arguments(learning.recipe, learning.folder, learning.reporting)
+        from hfpipe.training.stages import check_stages
+
+        check_stages(learning)
 
     def learn(self, learning: Learning, train: Dataset, validation: Dataset) -> Learned:
         """See the base."""
-        arguments = training_arguments(learning.recipe, learning.folder, learning.reporting)
-        trainer = build_trainer(
-            learning.model,
-            arguments,
-            learning.collator,
-            learning.task,
-            train,
-            validation,
-            seed=arguments.seed,
-            loss=self._loss(learning),
-        )
-        started = time.perf_counter()
-        with _without_worker_s_traceback():
-            trainer.train()
-        seconds = time.perf_counter() - started
-        return Learned(trainer.model, trainer.state.log_history, seconds)
+        from hfpipe.training.stages import Course
+
+        journal = learning.journal or Journal(learning.folder)
+        course = Course(learning, (train, validation), journal, self._loss(learning))
+        with _one_line_an_error():
+            course.run()
+        seconds = sum(each.seconds for each in journal.stages)
+        return Learned(learning.model, journal.stages, seconds)
 
     def _loss(self, learning: Learning) -> Any:
         from hfpipe.models.base import HfpipeModel
@@ -124,19 +131,32 @@ class ByTrainer(Engine):
 
 
 @contextmanager
-def _without_worker_s_traceback() -> Iterator[None]:
-    """An error of the collator as its one line, also where a worker of the data loader found it.
+def _one_line_an_error() -> Iterator[None]:
+    """What torch says at length, as the one line that matters.
 
-    torch makes the worker's whole traceback the message, which ends in the line itself.
+    An error of the collator that a worker of the data loader found has the worker's whole traceback
+    as its message, which ends in the line itself. A process of the run that died is noticed by the
+    others when they wait for it.
 
     Raises:
         UserError: That of the collator.
+        RunError: Another process of the run died.
     """
+    import torch.distributed as dist
+
     try:
         yield
     except UserError as error:
         name = f"{UserError.__module__}.{UserError.__qualname__}: "
         raise UserError(str(error).rpartition(name)[2]) from error
+    except RuntimeError as error:
+        lost = ("Connection closed by peer", "Connection reset by peer", "NCCL", "Gloo")
+        if not (dist.is_initialized() and any(each in str(error) for each in lost)):
+            raise
+        raise RunError(
+            "another process of this run died, so it cannot go on: its own message says why; "
+            "the same command with --resume goes on from the last checkpoint"
+        ) from error
 
 
 class ByFit(Engine):

@@ -2,43 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hfpipe.errors import UserError, nearest
 from hfpipe.recipe import Recipe
-from hfpipe.training.precision import bf16_is_fast, on_cpu
+from hfpipe.training.precision import bf16_is_fast, eval_tokens, on_cpu
+from hfpipe.training.reporting import Reporting
 
 if TYPE_CHECKING:
     from datasets import Dataset
-    from transformers import EvalPrediction, Trainer, TrainingArguments
+    from transformers import EvalPrediction, TrainingArguments
 
     from hfpipe.inputs.collator import Collator
     from hfpipe.metrics.tasks import Task
+    from hfpipe.training.rates import Rate
+    from hfpipe.training.trainer import HfpipeTrainer
+    from hfpipe.training.watch import Watch
 
 ROWS = {"remove_unused_columns": False, "label_names": ["labels"]}
 """What lets encoded rows reach the collator as they are, and labels the metrics."""
 
 
-@dataclass(frozen=True)
-class Reporting:
-    """Where a run's curves go besides the screen.
-
-    Attributes:
-        report_to: Names as in ``TrainingArguments.report_to``.
-        run_name: How the run is called there.
-        quiet: No progress bar.
-    """
-
-    report_to: tuple[str, ...] = ()
-    run_name: str = "hfpipe"
-    quiet: bool = False
-
-
 def training_arguments(recipe: Recipe, folder: Path, reporting: Reporting) -> TrainingArguments:
     """The recipe's ``training:`` block as ``TrainingArguments``, with what the machine decides.
+
+    ``gradient_accumulation_steps`` is 1 in them: a step is one batch, which is cut up inside it;
+    see ``step_rows``.
 
     Args:
         recipe: Its ``training`` names win over every default here.
@@ -54,7 +46,7 @@ def training_arguments(recipe: Recipe, folder: Path, reporting: Reporting) -> Tr
     from hfpipe.metrics.directions import DIRECTIONS
 
     chosen: dict[str, Any] = {
-        "output_dir": str(folder),
+        "output_dir": str(folder.resolve()),
         "bf16": bf16_is_fast(),
         "use_cpu": on_cpu(),
         "report_to": list(reporting.report_to) or "none",
@@ -69,6 +61,7 @@ def training_arguments(recipe: Recipe, folder: Path, reporting: Reporting) -> Tr
         direction = DIRECTIONS.get(str(best).removeprefix("eval_"), "lower")
         chosen["greater_is_better"] = direction == "higher"
     chosen |= recipe.training
+    chosen["gradient_accumulation_steps"] = 1
     if chosen.get("fp16"):
         chosen["bf16"] = recipe.training.get("bf16", False)
     try:
@@ -77,6 +70,21 @@ def training_arguments(recipe: Recipe, folder: Path, reporting: Reporting) -> Tr
         raise UserError(
             f"recipe {recipe.name}: training: {' '.join(str(error).split())[:300]}"
         ) from error
+
+
+def step_rows(recipe: Recipe, arguments: TrainingArguments) -> int:
+    """Rows of an optimizer step: of a device, times accumulated batches, times devices.
+
+    Raises:
+        UserError: ``gradient_accumulation_steps`` is no number from 1 on.
+    """
+    steps = recipe.training.get("gradient_accumulation_steps", 1)
+    if not isinstance(steps, int) or isinstance(steps, bool) or steps < 1:
+        raise UserError(
+            f"recipe {recipe.name}: training.gradient_accumulation_steps: '{steps}' is no whole "
+            "number from 1 on"
+        )
+    return int(arguments.train_batch_size) * steps * max(1, int(arguments.world_size))
 
 
 def build_trainer(
@@ -89,8 +97,14 @@ def build_trainer(
     *,
     seed: int | None = None,
     loss: Callable[..., Any] | None = None,
-) -> Trainer:
-    """A Trainer with dynamic padding, our metrics, our losses and our progress bar.
+    rows: int | None = None,
+    max_tokens: int | None = None,
+    eval_max_tokens: int | None = None,
+    rates: Sequence[Rate] = (),
+    epsilon: float = 0.0,
+    watch: Watch | None = None,
+) -> HfpipeTrainer:
+    """A Trainer with our batches, metrics, losses, rates and progress bar.
 
     Args:
         model: What ``Family.build`` gave.
@@ -101,12 +115,18 @@ def build_trainer(
         validation: Encoded rows, with labels: what the best checkpoint is chosen on.
         seed: Of random changes to the inputs in training; None for none.
         loss: As ``Trainer(compute_loss_func=…)``; None: the model's own.
+        rows: Of an optimizer step; see ``step_rows``.
+        max_tokens: Of a micro-batch.
+        eval_max_tokens: Of a batch of evaluation; None for what suits the device.
+        rates: Of parameters that do not all learn alike.
+        epsilon: Metrics no further apart are even.
+        watch: What is told of training that goes wrong.
     """
     from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
     from hfpipe.training.memory import keep_freed_memory
     from hfpipe.training.progress import Progress
-    from hfpipe.training.trainer import HfpipeTrainer
+    from hfpipe.training.trainer import HfpipeTrainer, loss_of
 
     if arguments.device.type == "cpu":
         keep_freed_memory()
@@ -119,9 +139,18 @@ def build_trainer(
         compute_metrics=compute_metrics(task),
         compute_loss_func=loss,
         train_collator=replace(collator, seed=seed),
+        step_rows=rows,
+        max_tokens=max_tokens,
+        eval_max_tokens=eval_tokens() if eval_max_tokens is None else eval_max_tokens,
+        rates=rates,
+        epsilon=epsilon,
+        exact_loss=loss_of(model, loss),
+        watch=watch,
     )
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
+    if watch is not None:
+        trainer.add_callback(watch)
     if not arguments.disable_tqdm:
         trainer.add_callback(Progress())
     return trainer

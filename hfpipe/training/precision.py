@@ -27,3 +27,11 @@ def on_cpu() -> bool:
     import torch
 
     return not torch.accelerator.is_available()
+
+
+def eval_tokens() -> int:
+    """Tokens a batch, padding included, in which this machine's device evaluates fast.
+
+    A CPU is fastest where a batch stays in its caches; an accelerator wants to be filled.
+    """
+    return 2048 if on_cpu() else 65_536

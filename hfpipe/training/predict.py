@@ -43,6 +43,7 @@ def predict_outputs(
     batch_size: int,
     quiet: bool = False,
     bf16: bool = False,
+    max_tokens: int | None = None,
 ) -> Outputs:
     """Run any model over encoded rows.
 
@@ -51,10 +52,12 @@ def predict_outputs(
         collator: Makes the batches.
         encoded: See ``hfpipe.inputs.encoding.encode_rows``.
         task: What is predicted.
-        batch_size: Rows a batch.
+        batch_size: At most so many rows a batch.
         quiet: No progress bar.
         bf16: Compute in bfloat16, where the device is fast in it. Scores then differ from
             float32's, and between batch sizes, in the third digit.
+        max_tokens: At most so many tokens a batch, padding included; None for what suits the
+            device.
     """
     from hfpipe.models.families.tabular import TabularFit
 
@@ -62,7 +65,7 @@ def predict_outputs(
         assert model.model is not None
         said = model.model.predict(table_of(model, collator, encoded))
         return Outputs(said[:, None])
-    return _network(model, collator, encoded, task, batch_size, quiet, bf16)
+    return _network(model, collator, encoded, task, batch_size, quiet, bf16, max_tokens)
 
 
 def _network(
@@ -73,18 +76,15 @@ def _network(
     batch_size: int,
     quiet: bool,
     bf16: bool,
+    max_tokens: int | None,
 ) -> Outputs:
-    """Rows of one length share a batch, so that little padding is computed; the longest come first.
-
-    So running out of memory shows at once. The result is put back in order.
-    """
+    """Rows of one length share a batch, the longest first; the Trainer puts them back in order."""
     import torch
     from transformers import TrainingArguments
 
     from hfpipe.training.fit import ROWS, build_trainer
     from hfpipe.training.precision import bf16_is_fast, on_cpu
 
-    order = np.argsort(-np.asarray(encoded["length"]), kind="stable")
     with tempfile.TemporaryDirectory() as scratch:
         arguments = TrainingArguments(
             output_dir=scratch,
@@ -96,18 +96,15 @@ def _network(
             disable_tqdm=quiet,
             **ROWS,
         )
-        trainer = build_trainer(model, arguments, collator, task)
+        trainer = build_trainer(model, arguments, collator, task, eval_max_tokens=max_tokens)
         trainer.compute_metrics = None
-        rows = encoded.select(order)
-        if LABELS in rows.column_names:
-            rows = rows.remove_columns(LABELS)
+        rows = encoded.remove_columns(LABELS) if LABELS in encoded.column_names else encoded
         # A wrapper's extras are left out of what the Trainer keeps unless nothing is to be.
         ignored: list[str] | None = [] if _is_ours(model) else None
         said = trainer.predict(rows, ignore_keys=ignored).predictions
     logits, extras = said if isinstance(said, tuple) else (said, {})
-    back = np.argsort(order, kind="stable")
-    kept = {name: np.asarray(each)[back] for name, each in _per_row(extras, len(order))}
-    return Outputs(np.asarray(logits, np.float32)[back], kept)
+    kept = {name: np.asarray(each) for name, each in _per_row(extras, len(rows))}
+    return Outputs(np.asarray(logits, np.float32), kept)
 
 
 def _is_ours(model: Any) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from hfpipe.blocks import Loss
+from hfpipe.blocks import Loss, Recipe
 from hfpipe.errors import UserError, nearest
 from hfpipe.hub.endpoint import Endpoint
 from hfpipe.inputs.processor import Processor
@@ -16,7 +16,6 @@ from hfpipe.models.families._base import Blueprint, Family, check_push, refuse
 if TYPE_CHECKING:
     from hfpipe.blocks import Model
     from hfpipe.models.tabular_model import TabularModel
-    from hfpipe.recipe import Recipe
 
 FILES = ("tabular.json", "tabular.skops", "projector.safetensors")
 KINDS = ("numeric", "categorical", "vector")
@@ -83,6 +82,12 @@ class Tabular(Family):
 
     def check_training(self, recipe: Recipe) -> None:
         """See the base."""
+        for name in ("stages", "early_stopping", "batches"):
+            if getattr(recipe, name) != getattr(Recipe(), name):
+                raise UserError(
+                    f"recipe {recipe.name}: {name}: a {self.name} model has no Trainer: leave it "
+                    "out"
+                )
         unknown = sorted(set(recipe.training) - {"seed"})
         if unknown:
             raise UserError(

@@ -1,0 +1,192 @@
+"""What learns in a stage, and how fast: groups of parameters with rates of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from hfpipe.blocks import Group, Stage
+from hfpipe.errors import UserError
+from hfpipe.models.groups import depth, match, parameter_groups, select
+from hfpipe.models.parts.lora import MARK
+
+if TYPE_CHECKING:
+    from transformers import TrainingArguments
+
+WRAPPINGS = ("_fsdp_wrapped_module.", "_orig_mod.", "module.")
+"""What wrappers of torch put into the names of parameters."""
+
+
+@dataclass(frozen=True)
+class Rate:
+    """Parameters that learn alike.
+
+    Attributes:
+        name: Of their group.
+        learning_rate: Of the group, layer-wise decay included.
+        weight_decay: Of those that are neither biases nor norms.
+        parameters: Their names.
+    """
+
+    name: str
+    learning_rate: float
+    weight_decay: float
+    parameters: frozenset[str]
+
+    def split(self, model: Any, decayed: Sequence[str]) -> list[dict[str, Any]]:
+        """Groups of a torch optimizer: with weight decay, and without.
+
+        Args:
+            model: Maybe wrapped.
+            decayed: Names of parameters that have weight decay at all.
+        """
+        found: dict[bool, list[Any]] = {True: [], False: []}
+        with_decay = {bare(name) for name in decayed}
+        for name, parameter in model.named_parameters():
+            if parameter.requires_grad and bare(name) in self.parameters:
+                found[bare(name) in with_decay].append(parameter)
+        return [
+            {
+                "params": parameters,
+                "lr": self.learning_rate,
+                "weight_decay": self.weight_decay if decays else 0.0,
+                "group": self.name,
+            }
+            for decays, parameters in found.items()
+            if parameters
+        ]
+
+
+def bare(name: str) -> str:
+    """A parameter's name without what wrappers put into it.
+
+    >>> bare("_orig_mod.bert.layers.0.weight")
+    'bert.layers.0.weight'
+    """
+    for each in WRAPPINGS:
+        name = name.replace(each, "") if each != "module." else name.removeprefix(each)
+    return name
+
+
+def open_groups(
+    model: Any, stage: Stage, freeze: Sequence[str], initial: Mapping[str, bool], place: str
+) -> list[str]:
+    """Let learn what a stage names, and nothing else.
+
+    Args:
+        model: Any that ``parameter_groups`` takes.
+        stage: Without groups, all learns that learnt at first; with adapters on, they and the head.
+        freeze: ``model.freeze``, which no stage undoes.
+        initial: Parameter → whether it learnt when the run began.
+        place: The stage, for messages.
+
+    Returns:
+        What the user should know.
+
+    Raises:
+        UserError: An unknown group, two names for one, or nothing left that learns.
+    """
+    groups = parameter_groups(model)
+    frozen = {group for name in freeze for group in match(groups, name)}
+    notes: list[str] = []
+    if stage.groups:
+        chosen = select(model, stage.groups, f"{place}.groups")
+        opened = {group for each in chosen.values() for group in each}
+        for name, covered in chosen.items():
+            if covered and frozen.issuperset(covered):
+                notes.append(
+                    f"{place}.groups.{name} has a learning rate but model.freeze keeps it from "
+                    "learning"
+                )
+        for group, parameters in groups.items():
+            for parameter in parameters:
+                parameter.requires_grad_(group in opened and group not in frozen)
+    else:
+        _as_at_first(model, groups, initial)
+    if not any(each.requires_grad for each in model.parameters()):
+        raise UserError(f"{place}: nothing is left to learn; its groups are {', '.join(groups)}")
+    return notes
+
+
+def _as_at_first(model: Any, groups: Mapping[str, Any], initial: Mapping[str, bool]) -> None:
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    beneath = _beneath_adapters(groups)
+    for group, parameters in groups.items():
+        for parameter in parameters:
+            name = names[id(parameter)]
+            learns = MARK in name or (group not in beneath and initial.get(name, True))
+            parameter.requires_grad_(learns)
+
+
+def _beneath_adapters(groups: Iterable[str]) -> set[str]:
+    """The groups that adapters stand in for: of a stock model all but its head.
+
+    >>> sorted(_beneath_adapters(["embeddings", "layers.0", "lora", "head"]))
+    ['embeddings', 'layers.0']
+    >>> _beneath_adapters(["towers.a", "towers.a.lora", "towers.b", "head"])
+    {'towers.a'}
+    """
+    known = set(groups)
+    if "lora" in known:
+        return known - {"lora", "head"}
+    return {name.removesuffix(".lora") for name in known if name.endswith(".lora")}
+
+
+def rates_of(model: Any, stage: Stage, arguments: TrainingArguments, place: str) -> list[Rate]:
+    """The rates of a stage; none where all that learns does so alike, as the Trainer has it.
+
+    Args:
+        model: Its groups opened.
+        stage: Its ``groups`` and ``layer_decay``.
+        arguments: Where the rates are that no group gives.
+        place: The stage, for messages.
+
+    Raises:
+        UserError: A rate or a decay that cannot be.
+    """
+    groups = parameter_groups(model)
+    _check(stage, place)
+    has_lora = any(name.rpartition(".")[2] == "lora" for name in groups)
+    if not stage.groups and stage.layer_decay is None and not has_lora:
+        return []
+    wanted = stage.groups or {name: Group() for name in groups}
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    rates = []
+    for name, covered in select(model, wanted, f"{place}.groups").items():
+        for group in covered:
+            learning = frozenset(
+                bare(names[id(each)]) for each in groups[group] if each.requires_grad
+            )
+            if learning:
+                rate = _rate(group, wanted[name], arguments, learning)
+                rates.append(_decayed(rate, stage.layer_decay, groups))
+    return rates
+
+
+def _rate(group: str, given: Group, arguments: Any, parameters: frozenset[str]) -> Rate:
+    decay = 0.0 if group.rpartition(".")[2] == "lora" else float(arguments.weight_decay)
+    return Rate(
+        group,
+        arguments.learning_rate if given.learning_rate is None else given.learning_rate,
+        decay if given.weight_decay is None else given.weight_decay,
+        parameters,
+    )
+
+
+def _decayed(rate: Rate, layer_decay: float | None, groups: Mapping[str, Any]) -> Rate:
+    if layer_decay is None:
+        return rate
+    share = layer_decay ** depth(rate.name, groups)
+    return replace(rate, learning_rate=rate.learning_rate * share)
+
+
+def _check(stage: Stage, place: str) -> None:
+    decay = stage.layer_decay
+    if decay is not None and not 0 < decay <= 1:
+        raise UserError(f"{place}.layer_decay={decay}: it is above 0 and at most 1")
+    for name, group in stage.groups.items():
+        for key in ("learning_rate", "weight_decay"):
+            value = getattr(group, key)
+            if value is not None and not 0 <= value < float("inf"):
+                raise UserError(f"{place}.groups.{name}.{key}={value}: it is a number from 0 on")
