@@ -1,14 +1,23 @@
-"""LoRA adapters on a stock model (Hu et al. 2022), by PEFT: trained, pushed alone, loaded again."""
+"""LoRA adapters (Hu et al. 2022), by PEFT: put on, folded in, taken off, pushed alone, loaded."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from hfpipe.errors import UserError, nearest
+from hfpipe.errors import UserError
 from hfpipe.hub.endpoint import Endpoint
 from hfpipe.inputs.targets import LabelSpec
 from hfpipe.models.groups import head_modules
+from hfpipe.models.parts.lora import (
+    MARK,
+    drop_lora,
+    has_lora,
+    inject_lora,
+    merge_lora,
+    saved_modules,
+)
 from hfpipe.models.stock import loading, new_classifier
 
 if TYPE_CHECKING:
@@ -18,50 +27,93 @@ if TYPE_CHECKING:
     from hfpipe.models.families._base import Origin
 
 
-def with_adapters(
-    model: PreTrainedModel, options: Mapping[str, Any], base: Origin | None
-) -> PeftModel:
-    """Freeze a model and put adapters on it; its head learns as a whole.
+def put_on(model: PreTrainedModel, options: Mapping[str, Any], place: str = "model.lora") -> None:
+    """Put adapters into a model, in place: what is below them is frozen, the head learns as before.
+
+    The model stays of its class, so that a checkpoint holds all of it, and its logits stay as they
+    were. No adapter is ever put on the head, whatever ``target_modules`` match.
 
     Args:
-        model: A stock classifier.
-        options: Names of ``peft.LoraConfig``.
-        base: Where its encoder came from, for whoever loads the adapters alone.
+        model: A stock classifier, or a late fusion.
+        options: Names of ``peft.LoraConfig``; for a late fusion, a tower's name to such options,
+            where a tower without any is left alone.
+        place: What to call the options in messages.
 
     Raises:
-        UserError: PEFT refuses the options, or they match no module.
+        UserError: PEFT refuses the options, they match no module, or there are adapters already.
+    """
+    if has_adapters(model):
+        raise UserError(f"{place}: the model has adapters: fold them in, or take them off, first")
+    if hasattr(model, "add_lora"):
+        chosen = {tower: each for tower, each in options.items() if each}
+        if not chosen:
+            raise UserError(f"{place}: no tower is to have adapters: set model.towers.NAME.lora")
+        for tower, each in chosen.items():
+            model.add_lora(tower, each)
+        return
+    inject_lora(model, options, place, head_modules(model))
+
+
+def fold_in(model: PreTrainedModel) -> int:
+    """Fold adapters into the weights below them, in place: the same outputs, no adapters.
+
+    The weights stay frozen; whoever trains on says which learn.
+
+    Returns:
+        How many modules had an adapter.
+    """
+    return int(getattr(model, "merge_lora", partial(merge_lora, model))())
+
+
+def take_off(model: PreTrainedModel) -> int:
+    """Take adapters off, in place; the weights below them are what they were.
+
+    Returns:
+        How many modules had an adapter.
+    """
+    return int(getattr(model, "drop_lora", partial(drop_lora, model))())
+
+
+def has_adapters(model: PreTrainedModel) -> bool:
+    """Whether a model has adapters."""
+    return has_lora(model)
+
+
+def as_adapter(
+    model: PreTrainedModel, options: Mapping[str, Any], base: Origin | None
+) -> PeftModel:
+    """The PEFT model of a model with adapters, to save adapters and head alone; equal logits.
+
+    Nothing else is saved, so that it says the same as ``model`` only if all below the adapters is
+    still as it was loaded. The given model becomes a part of it.
+
+    Args:
+        model: A stock classifier, after ``put_on``.
+        options: Those it was called with.
+        base: Where its encoder came from, for whoever loads the adapters.
+
+    Raises:
+        UserError: The model has no adapters, or others.
     """
     from peft import LoraConfig, get_peft_model
 
-    _check_targets(model, options.get("target_modules"))
+    held = {name: each for name, each in model.state_dict().items() if MARK in name}
+    if not held:
+        raise UserError("model.push: the trained model has no adapters to push: set merged")
+    take_off(model)
+    whole = dict.fromkeys([*head_modules(model), *saved_modules(options)])
+    chosen = {**options, "modules_to_save": list(whole)}
     if base is not None:
         model.name_or_path = base.repo_id
-    try:
-        config = LoraConfig(
-            **{"modules_to_save": head_modules(model), **options},
-            revision=base.revision if base else None,
-        )
-        return get_peft_model(model, config)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"model.lora: {' '.join(str(error).split())[:300]}") from error
-
-
-def _check_targets(model: PreTrainedModel, targets: Any) -> None:
-    """Each name of a list must be that of a module, or PEFT would pass it over.
-
-    Raises:
-        UserError: One is not; the nearest is told.
-    """
-    if not isinstance(targets, list | tuple):  # none, a regular expression, or all-linear
-        return
-    paths = [name for name, _ in model.named_modules() if name]
-    for target in targets:
-        if not any(f".{path}".endswith(f".{target}") for path in paths):
-            leaves = sorted({path.rpartition(".")[2] for path in paths})
-            raise UserError(
-                f"model.lora.target_modules: the model has no module '{target}'"
-                f"{nearest(str(target), leaves)}"
-            )
+        chosen["revision"] = base.revision
+    training = model.training
+    adapted = get_peft_model(model, LoraConfig(**chosen)).train(training)
+    prefix = "base_model.model."
+    found = {name.removeprefix(prefix) for name in adapted.state_dict() if MARK in name}
+    if found != set(held):
+        raise UserError("model.lora: the model has other adapters than these options make")
+    adapted.load_state_dict({f"{prefix}{name}": each for name, each in held.items()}, strict=False)
+    return adapted
 
 
 def load_adapters(

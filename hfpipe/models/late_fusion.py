@@ -15,7 +15,7 @@ projection; projection, fusion and head still learn, and ``modality_dropout`` ac
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -29,7 +29,7 @@ from hfpipe.models.base import HfpipeConfig, HfpipeModel, check_name
 from hfpipe.models.parts.batches import Batch, any_present, cast, check_input, presence
 from hfpipe.models.parts.fusion import FUSIONS, drop_modalities
 from hfpipe.models.parts.heads import mlp_head, projection
-from hfpipe.models.parts.lora import inject_lora, merge_lora
+from hfpipe.models.parts.lora import drop_lora, inject_lora, merge_lora
 from hfpipe.models.parts.pretrained import load_tower, tower_spec
 from hfpipe.models.parts.towers import BACKBONE_KINDS, Backbone, Nested
 
@@ -226,14 +226,29 @@ class LateFusionModel(HfpipeModel):
         self._inject(tower)
 
     def _inject(self, tower: str) -> None:
-        place = f"{self.config.model_type}: tower '{tower}'"
+        place = f"{self.config.model_type}: tower '{tower}': lora"
         inject_lora(self.towers[tower].backbone, self.config.towers[tower]["lora"], place)
 
-    def merge_lora(self) -> None:
-        """Fold all adapters into the towers' weights: the same outputs, no adapters."""
+    def merge_lora(self) -> int:
+        """Fold all adapters into the towers' weights: the same outputs, no adapters.
+
+        Returns:
+            How many modules had an adapter.
+        """
+        return self._without_lora(merge_lora)
+
+    def drop_lora(self) -> int:
+        """Take all adapters off the towers, whose own weights stay as they are.
+
+        Returns:
+            How many modules had an adapter.
+        """
+        return self._without_lora(drop_lora)
+
+    def _without_lora(self, remove: Callable[[nn.Module], int]) -> int:
         for name in self.names:
-            merge_lora(self.towers[name].backbone)
             self.config.towers[name].pop("lora", None)
+        return sum(remove(self.towers[name].backbone) for name in self.names)
 
     @classmethod
     def from_towers(

@@ -12,8 +12,8 @@ from transformers import (
 )
 
 from hfpipe.errors import UserError
-from hfpipe.models.adapters import with_adapters
-from hfpipe.models.groups import freeze, head_modules, parameter_groups
+from hfpipe.models.adapters import put_on
+from hfpipe.models.groups import depth, freeze, head_modules, match, parameter_groups, select
 from tests.models.support import BERT, CASES, SIGLIP
 
 DEBERTA = DebertaV2Config(
@@ -40,6 +40,11 @@ def counts(model) -> dict[str, int]:
     return {name: len(each) for name, each in parameter_groups(model).items()}
 
 
+def adapted(model, targets=None):
+    put_on(model, {"r": 2, "target_modules": targets})
+    return model
+
+
 STOCK = {
     "bert": (bert, {"embeddings", "layers.0", "base", "head"}),
     "deberta": (
@@ -48,7 +53,7 @@ STOCK = {
     ),
     "siglip": (siglip, {"embeddings", "layers.0", "base", "head"}),
     "adapters": (
-        lambda: with_adapters(bert(), {"r": 2, "target_modules": ["query"]}, None),
+        lambda: adapted(bert(), ["query"]),
         {"embeddings", "layers.0", "base", "head", "lora"},
     ),
 }
@@ -118,3 +123,72 @@ def test_the_head_is_what_is_not_the_encoder():
     assert head_modules(DebertaV2ForSequenceClassification(DEBERTA)) == ["pooler", "classifier"]
     assert head_modules(siglip()) == ["classifier"]
     assert counts(siglip())["head"] == 2
+
+
+FUSION = ["towers.tweet", "towers.tweet.lora", "towers.lora", "fusion", "head"]
+LAYERS = [*(f"layers.{number}" for number in range(12)), "embeddings", "base", "head", "lora"]
+
+
+@pytest.mark.parametrize(
+    ("groups", "name", "found"),
+    [
+        (FUSION, "towers", ["towers.tweet", "towers.lora"]),
+        (FUSION, "towers.*", ["towers.tweet", "towers.lora"]),
+        (FUSION, "towers.tweet", ["towers.tweet"]),
+        (FUSION, "towers.*.lora", ["towers.tweet.lora"]),
+        (FUSION, "*", ["towers.tweet", "towers.lora", "fusion", "head"]),
+        (FUSION, "fusio", []),
+        (LAYERS, "layers.1", ["layers.1"]),
+        (LAYERS, "layers.1*", ["layers.1", "layers.10", "layers.11"]),
+        (LAYERS, "layers.[!0-9]*", []),
+        (LAYERS, "layers.[345]", ["layers.3", "layers.4", "layers.5"]),
+        (LAYERS, "l*", LAYERS[:12]),
+        (LAYERS, "lora", ["lora"]),
+    ],
+)
+def test_a_name_stands_for_groups(groups, name, found):
+    assert match(groups, name) == found
+
+
+def test_names_are_resolved_for_a_model():
+    wanted = {"layers.[01]": {}, "head": {"learning_rate": 1e-3}, "lora": {}}
+    assert select(adapted(DebertaV2ForSequenceClassification(DEBERTA)), wanted, "here") == {
+        "layers.[01]": ["layers.0", "layers.1"],
+        "head": ["head"],
+        "lora": ["lora"],
+    }
+    towers = select(CASES["weighted_lora_fusion"].make(), {"towers": {}}, "here")["towers"]
+    assert sorted(towers) == ["towers.about", "towers.picture", "towers.thread", "towers.tweet"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "words"),
+    [
+        (["heads"], "stages.one.groups: no group 'heads'; did you mean 'head'"),
+        (["lora"], "no group 'lora'; there is "),
+        (["layers.[89]"], r"no group 'layers.\[89\]'"),
+        (["layers", "layers.0"], "'layers' and 'layers.0' both stand for group 'layers.0'"),
+        (["*", "head"], r"'\*' and 'head' both stand for group 'head'"),
+    ],
+)
+def test_names_that_cannot_be_meant_are_one_clear_line(wanted, words):
+    with pytest.raises(UserError, match=words) as caught:
+        select(bert(), dict.fromkeys(wanted), "stages.one.groups")
+    assert "\n" not in str(caught.value)
+
+
+def test_depth_counts_down_from_the_head():
+    found = {name: depth(name, LAYERS) for name in LAYERS}
+    top = {"head": 0, "lora": 0, "base": 1, "embeddings": 13}
+    assert found == {f"layers.{number}": 12 - number for number in range(12)} | top
+    assert {depth(name, FUSION) for name in FUSION} == {0}
+    inside = ["towers.a.embeddings", "towers.a.layers.0", "towers.a.layers.1", "towers.a.lora"]
+    assert [depth(name, [*inside, *FUSION]) for name in inside] == [3, 2, 1, 0]
+    groups = parameter_groups(DebertaV2ForSequenceClassification(DEBERTA))
+    assert {name: depth(name, groups) for name in groups} == {
+        "embeddings": 3,
+        "layers.0": 2,
+        "layers.1": 1,
+        "base": 1,
+        "head": 0,
+    }

@@ -77,10 +77,12 @@ class Stock(Family):
                 plan.recipe.model.dropout,
                 auto=self.auto,
             )
-        if plan.recipe.model.lora:
-            from hfpipe.models.adapters import with_adapters
+        model.started_from = plan.opened.origins.get("base")
+        # Stages put adapters on when theirs is the turn.
+        if plan.recipe.model.lora and not getattr(plan.recipe, "stages", None):
+            from hfpipe.models.adapters import put_on
 
-            model = with_adapters(model, plan.recipe.model.lora, plan.opened.origins.get("base"))
+            put_on(model, plan.recipe.model.lora)
         return model
 
     def card_of(self, model: Model) -> str:
@@ -89,8 +91,12 @@ class Stock(Family):
 
     def finish(self, model: Any, recipe: Recipe, threshold: float | None) -> Any:
         """Adapters are folded in, unless they are to be pushed alone."""
-        if recipe.model.lora and recipe.model.push == "merged":
-            return model.merge_and_unload()
+        from hfpipe.models.adapters import as_adapter, fold_in, has_adapters
+
+        if recipe.model.push == "adapter":
+            return as_adapter(model, recipe.model.lora, getattr(model, "started_from", None))
+        if has_adapters(model):
+            fold_in(model)
         return model
 
     def save(self, model: Any, tools: Mapping[str, Any], folder: Path) -> None:
