@@ -1,8 +1,7 @@
 """Which rows share an optimizer step, and which of those share a micro-batch.
 
-The rows of a step are a matter of statistics: they depend on the seed and the epoch alone. How they
-are cut into micro-batches is a matter of the machine: how many rows and tokens fit, how many ranks
-there are. Keeping the two apart makes one run the same on one device and on eight.
+The rows of a step depend on the seed and the epoch; how they are cut into micro-batches, on what
+fits the machine and on its ranks. So a run has the same steps on one device and on eight.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from hfpipe.errors import UserError, nearest
 
 MEGA_STEPS, FEWEST_MEGA = 50, 4
 ROWS_AT_ONCE = 1 << 18
+FULL = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True)
@@ -167,44 +167,43 @@ class StepSampler:
         """The rows of the epoch, step after step."""
         kept = min(len(self) * self.rows_per_step, len(self.lengths))
         rng = np.random.default_rng([self.seed, self.epoch])
-        epoch = _Epoch(self.lengths, self.rows_per_step, kept, self.epoch, rng)
-        return STRATEGIES[self.strategy](epoch)
+        drawn = _Epoch(self.lengths, self.rows_per_step, kept, self.epoch, rng)
+        return STRATEGIES[self.strategy](drawn)
 
     def _cut(self, steps: np.ndarray) -> Iterator[list[list[int]]]:
         """This rank's micro-batches of each of the steps ``(steps, rows)``."""
         by_length = np.argsort(-self.lengths[steps], axis=1, kind="stable")
         steps = np.take_along_axis(steps, by_length, axis=1)
         lengths = self.lengths[steps]
-        budget = self.max_rows * lengths[:, 0]
-        if self.max_tokens is not None:
-            budget = np.minimum(budget, self.max_tokens)
+        budget = np.minimum(self.max_rows * lengths[:, 0], self.max_tokens or FULL)
         counts = -(-_count(lengths, budget, self.max_rows) // self.world)
         real = np.minimum(counts * self.world, steps.shape[1])
         budget = _least_budget(lengths, real, budget, self.max_rows)
         starts, ends = _bounds(lengths, real, budget, self.max_rows)
-        mine = self._share(lengths, starts, ends, int(counts.max()))
+        mine = self._share((ends - starts) * _at(lengths, starts), counts)
         firsts, lasts = (np.take_along_axis(each, mine, axis=1).tolist() for each in (starts, ends))
         for rows, count, *own in zip(steps.tolist(), counts.tolist(), firsts, lasts, strict=True):
             bounds = list(zip(*own, strict=True))[:count]
             # Beyond the last row a micro-batch is empty, and the cheapest row is repeated.
             yield [rows[start:end] or [-1 - rows[-1]] for start, end in bounds]
 
-    def _share(
-        self, lengths: np.ndarray, starts: np.ndarray, ends: np.ndarray, most: int
-    ) -> np.ndarray:
-        """Which of the step's micro-batches are this rank's: ``(steps, most)``.
+    def _share(self, cost: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        """Which of the step's micro-batches are this rank's: ``(steps, most)``, costliest first.
 
-        Those of like cost are computed at the same time, the costliest first. The direction in
-        which they are dealt alternates, so that no rank always has the costlier ones.
+        Each is dealt to the rank with the least to do that has fewer than ``counts`` of them.
         """
-        cost = (ends - starts) * _at(lengths, starts)
-        missing = max(0, most * self.world - cost.shape[1])
+        deals = int(counts.max()) * self.world
         by_cost = np.argsort(-cost, axis=1, kind="stable")
-        # The column after the last is empty, as _bounds leaves it.
-        by_cost = np.pad(by_cost, ((0, 0), (0, missing)), constant_values=cost.shape[1] - 1)
-        turns = np.arange(most)
-        places = np.where(turns % 2 == 0, self.rank, self.world - 1 - self.rank)
-        return by_cost[:, turns * self.world + places]
+        # The last is empty, as _bounds leaves it: there may be fewer rows than deals.
+        by_cost = np.pad(by_cost, ((0, 0), (0, deals)), "edge")[:, :deals]
+        dealt, loads = np.zeros((2, len(cost), self.world), np.int64)
+        owners, every = np.empty_like(by_cost), np.arange(len(cost))
+        for deal in range(deals):
+            owners[:, deal] = rank = np.where(dealt < counts[:, None], loads, FULL).argmin(axis=1)
+            dealt[every, rank] += 1
+            loads[every, rank] += cost[every, by_cost[:, deal]]
+        mine = np.argsort(owners != self.rank, axis=1, kind="stable")[:, : int(counts.max())]
+        return np.take_along_axis(by_cost, mine, axis=1)
 
 
 def _at(lengths: np.ndarray, starts: np.ndarray) -> np.ndarray:
