@@ -133,6 +133,7 @@ def plan_run(recipe: Recipe, endpoint: Endpoint, options: FinetuneOptions) -> Ru
     from hfpipe.models.loss_settings import loss_settings
     from hfpipe.training.engines import Learning, engine_of
     from hfpipe.training.fit import check_best_metric
+    from hfpipe.training.hub_pushes import Pushing
     from hfpipe.training.plans import plans_of
     from hfpipe.training.reporting import Reporting
 
@@ -168,7 +169,17 @@ def plan_run(recipe: Recipe, endpoint: Endpoint, options: FinetuneOptions) -> Ru
     collator = Collator(data.processor, opened.tools, flat=family.flat)
     reporting = Reporting(run_name=target, quiet=options.quiet)
     checkpoints = folder / "checkpoints"
-    learning = Learning(recipe, model, data.processor, collator, task, loss, checkpoints, reporting)
+    learning = Learning(
+        recipe,
+        model,
+        data.processor,
+        collator,
+        task,
+        loss,
+        checkpoints,
+        reporting,
+        pushing=Pushing(endpoint, target, not options.public, opened.tools, family.flat),
+    )
     engine_of(model).check(learning)
     return Run(recipe, target, folder, data, opened, task, loss, learning, options.rows)
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from hfpipe.inputs.processor import Processor
     from hfpipe.metrics.tasks import Task
     from hfpipe.recipe import Recipe
+    from hfpipe.training.hub_pushes import Pushing
 
 
 @dataclass
@@ -42,6 +43,7 @@ class Learning:
         folder: Where checkpoints go.
         reporting: Trackers and progress bar.
         journal: What of the run is done already; by default nothing.
+        pushing: Where checkpoints may go, if ``training.hub_strategy`` says so.
     """
 
     recipe: Recipe
@@ -53,6 +55,7 @@ class Learning:
     folder: Path
     reporting: Reporting
     journal: Journal | None = None
+    pushing: Pushing | None = None
 
 
 @dataclass

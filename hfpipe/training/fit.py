@@ -152,7 +152,7 @@ def build_trainer(
     if watch is not None:
         trainer.add_callback(watch)
     if not arguments.disable_tqdm:
-        trainer.add_callback(Progress())
+        trainer.add_callback(Progress(watch.stage if watch else ""))
     return trainer
 
 

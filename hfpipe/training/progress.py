@@ -8,7 +8,21 @@ from transformers.trainer_callback import ProgressCallback
 
 
 class Progress(ProgressCallback):
-    """The Trainer's bar; logs go behind the bar instead of above it."""
+    """The Trainer's bar; logs go behind the bar instead of above it.
+
+    Args:
+        stage: Written before the bar; empty for nothing.
+    """
+
+    def __init__(self, stage: str = "") -> None:
+        super().__init__()
+        self.stage = stage
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Open the bar."""
+        super().on_train_begin(args, state, control, **kwargs)
+        if self.training_bar is not None and self.stage:
+            self.training_bar.set_description(f"Stage {self.stage}", refresh=False)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
         """Show the running loss behind the bar."""

@@ -147,6 +147,7 @@ class Course:
     def _trainer(self, plan: Plan) -> Iterator[HfpipeTrainer]:
         """The Trainer of a stage, fed with kept outputs where it can be."""
         from hfpipe.training.feature_cache import cached
+        from hfpipe.training.hub_pushes import HubPushes
         from hfpipe.training.selection import EarlyStopping
         from hfpipe.training.watch import Watch
 
@@ -175,6 +176,9 @@ class Course:
             trainer.add_callback(
                 EarlyStopping(stopping.patience, stopping.min_epochs, stopping.epsilon)
             )
+            strategy = str(plan.recipe.training.get("hub_strategy", "end"))
+            if learning.pushing and strategy != "end":
+                trainer.add_callback(HubPushes(learning.pushing, strategy, trainer.watch.say))
             shift_trackers(trainer, self.offset)
             try:
                 yield trainer
