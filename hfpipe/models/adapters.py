@@ -40,7 +40,8 @@ def put_on(model: PreTrainedModel, options: Mapping[str, Any], place: str = "mod
         place: What to call the options in messages.
 
     Raises:
-        UserError: PEFT refuses the options, they match no module, or there are adapters already.
+        UserError: PEFT refuses the options, there are none, they match no module, or there are
+            adapters already.
     """
     if has_adapters(model):
         raise UserError(f"{place}: the model has adapters: fold them in, or take them off, first")
@@ -51,6 +52,8 @@ def put_on(model: PreTrainedModel, options: Mapping[str, Any], place: str = "mod
         for tower, each in chosen.items():
             model.add_lora(tower, each)
         return
+    if not options:
+        raise UserError(f"{place} is empty: say which adapters, such as r: 8")
     inject_lora(model, options, place, head_modules(model))
 
 
