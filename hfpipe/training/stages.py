@@ -42,8 +42,9 @@ def switch_adapters(model: Any, stage: Stage, recipe: Recipe) -> None:
     Raises:
         UserError: ``model.lora`` cannot be put on.
     """
+    towers = {name: each.lora for name, each in recipe.model.towers.items() if each.lora}
     change: Mapping[str | None, Callable[[], Any]] = {
-        "on": lambda: None if has_adapters(model) else put_on(model, recipe.model.lora),
+        "on": lambda: None if has_adapters(model) else put_on(model, recipe.model.lora or towers),
         "merged": lambda: fold_in(model),
         "off": lambda: take_off(model),
     }

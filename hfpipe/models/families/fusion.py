@@ -102,7 +102,10 @@ class LateFusion(Family):
             return LateFusionModel.from_towers(
                 {name: plan.opened.origins[name].repo_id for name in towers},
                 inputs=inputs,
-                options={name: _options(tower) for name, tower in towers.items()},
+                options={
+                    name: _options(tower, staged=bool(plan.recipe.stages))
+                    for name, tower in towers.items()
+                },
                 loading={
                     name: {
                         "revision": plan.opened.origins[name].revision,
@@ -127,11 +130,12 @@ class LateFusion(Family):
         return model, tools
 
 
-def _options(tower: Tower) -> dict[str, Any]:
+def _options(tower: Tower, staged: bool) -> dict[str, Any]:
+    """What a tower is built with; its adapters only where no stage will put them on."""
     options: dict[str, Any] = {"pool": tower.pool}
     if tower.inputs:
         options["inputs"] = list(tower.inputs)
-    if tower.lora:
+    if tower.lora and not staged:
         options["lora"] = dict(tower.lora)
     return options
 
