@@ -1,95 +1,136 @@
-"""What frozen towers give, computed once and kept on disk: training feeds on that.
+"""What frozen parts of a model give, computed once and kept on disk: training feeds on that.
 
-The outputs of a tower that does not learn are the same at each epoch. They are computed once, in
-evaluation mode (dropout inside the tower is then off), kept as ``.npy`` under a name made of the
-tower's weights and of its rows' features, and read as a memory map by every later run that has
-both the same.
+The outputs of a tower, or of a stock model's encoder, that does not learn are the same at each
+epoch. They are computed once, in evaluation mode (dropout inside is then off), kept under a name
+made of weights, rows and processor, and read as a memory map by every later stage and run that has
+all three the same.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import fields, replace
+from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from hfpipe.inputs.collator import Collator
 from hfpipe.rows.identity import ROW_ID
+from hfpipe.training.cache_files import (
+    CannotKeep,
+    cache_folder,
+    cache_limit,
+    drafted,
+    read,
+    tell_once,
+)
+from hfpipe.training.cache_keys import Distinct, distinct, maker_digest
+from hfpipe.training.cached_rows import ROW, Boundary, CachedCollator, Kept
 
 if TYPE_CHECKING:
-    import torch
     from datasets import Dataset
+    from torch import Tensor
 
-    from hfpipe.models.base import HfpipeModel
+__all__ = ["CachedCollator", "cache_folder", "cached", "with_cache"]
 
-ROW = "cache_row"
-BATCH = 256
+Found = TypeVar("Found")
+
+ROWS, TOKENS, PROBE = 256, 4096, 4
+"""Of a batch at most so many rows, and tokens on a CPU (an accelerator takes more); of the first
+batch the longest and the shortest rows, so many of each."""
+ACCELERATED = 16
+PADDING_TOLERANCE = 1e-4
 
 
-@dataclass(frozen=True)
-class CachedCollator(Collator):
-    """A collator that hands out kept outputs in place of what the towers read.
+@contextmanager
+def cached(
+    model: Any, collator: Collator, splits: Sequence[Dataset], quiet: bool = False
+) -> Iterator[tuple[Collator, list[Dataset]]]:
+    """Inside the block a model may be fed what its frozen parts give, computed once or found.
 
-    Attributes:
-        outputs: Tower → ``(rows, dim)`` float32, by the rows' ``cache_row``.
-        present: Tower → ``(rows,)`` bool.
-        left_out: Inputs that only cached towers read.
+    What is frozen is what does not require gradients on entering. Inside, the model may be trained,
+    evaluated and saved as ever; on leaving it is as it was. Of several processes on a machine one
+    computes. Where nothing can be kept, the block is given what was passed in.
+
+    Args:
+        model: What is to learn, or to be asked.
+        collator: Makes its batches without random changes.
+        splits: Encoded rows.
+        quiet: No progress bar.
+
+    Yields:
+        A collator and splits with which the model is fed.
+
+    Raises:
+        UserError: An image cannot be decoded, or ``HFPIPE_CACHE_GB`` is no number.
     """
-
-    outputs: Mapping[str, np.ndarray] = field(default_factory=dict)
-    present: Mapping[str, np.ndarray] = field(default_factory=dict)
-    left_out: frozenset[str] = frozenset()
-
-    def inputs_of(self, rows: Sequence[Mapping[str, Any]], seed: int | None) -> dict[str, Any]:
-        """See the base."""
-        import torch
-
-        found = super().inputs_of(rows, seed)
-        places = [int(row[ROW]) for row in rows]
-        for name, values in self.outputs.items():
-            found[name] = {
-                "pooled": torch.from_numpy(np.asarray(values[places], np.float32)),
-                "present": torch.from_numpy(self.present[name][places]),
-            }
-        return found
-
-    @property
-    def read(self) -> list[str]:
-        """See the base."""
-        return [name for name in super().read if name not in self.left_out]
+    boundaries = _boundaries(model, collator) if cache_limit() else []
+    boundaries = boundaries if any(len(rows) for rows in splits) else []
+    found = _in_turn(
+        lambda may_compute: {
+            each.name: (each, kept)
+            for each in boundaries
+            if (kept := _kept(model, each, collator, splits, may_compute, quiet)) is not None
+        }
+    )
+    if not found:
+        yield collator, list(splits)
+        return
+    with ExitStack() as stack:
+        for boundary, _ in found.values():
+            stack.enter_context(boundary.standing_in())
+        yield _fed(model, collator, splits, found)
 
 
 def with_cache(
     model: Any, collator: Collator, splits: Sequence[Dataset], quiet: bool = False
 ) -> tuple[Collator, list[Dataset]]:
-    """Compute the outputs of frozen towers, or find them; all else stays as it is.
-
-    Args:
-        model: What is to learn.
-        collator: Makes its batches without random changes.
-        splits: Encoded rows.
-        quiet: No progress bar.
-
-    Returns:
-        A collator and splits with which the model is fed the outputs.
-    """
-    towers = frozen_towers(model, collator)
-    if not towers:
+    """As ``cached``, for the towers of a late fusion alone, which need no block."""
+    if not hasattr(model, "cache_boundary"):
         return collator, list(splits)
-    outputs: dict[str, np.ndarray] = {}
-    present: dict[str, np.ndarray] = {}
-    for name in towers:
-        parts = [_outputs(model, name, collator, rows, quiet) for rows in splits]
-        outputs[name] = parts[0][0] if len(parts) == 1 else np.concatenate([p[0] for p in parts])
-        present[name] = np.concatenate([p[1] for p in parts])
-    still = {
-        each for name in model.names if name not in towers for each in model.towers[name].inputs
-    }
+    with cached(model, collator, splits, quiet) as fed:
+        return fed
+
+
+def _boundaries(model: Any, collator: Collator) -> list[Boundary]:
+    """Where a model can be cut at this moment."""
+    from hfpipe.training.head_boundary import head_boundary
+    from hfpipe.training.tower_boundary import tower_boundaries
+
+    towers = tower_boundaries(model, collator)
+    head = None if towers else head_boundary(model, collator)
+    return [head] if head is not None else list(towers)
+
+
+def _in_turn(find: Callable[[bool], Found]) -> Found:
+    """Of several processes, the first of each machine may compute; the others wait, and read."""
+    import torch
+
+    several = torch.distributed.is_available() and torch.distributed.is_initialized()
+    if not several or torch.distributed.get_world_size() == 1:
+        return find(True)
+    if int(os.environ.get("LOCAL_RANK", torch.distributed.get_rank())):
+        torch.distributed.barrier()
+        return find(False)
+    try:
+        return find(True)
+    finally:
+        torch.distributed.barrier()
+
+
+def _fed(
+    model: Any,
+    collator: Collator,
+    splits: Sequence[Dataset],
+    found: Mapping[str, tuple[Boundary, Kept]],
+) -> tuple[Collator, list[Dataset]]:
+    """The collator that hands out what was found, and splits without what is not read any more."""
+    towers = getattr(model, "towers", {})
+    still = {each for name in towers if name not in found for each in towers[name].inputs}
     left_out = frozenset(set(collator.processor.inputs) - still)
     ends = np.cumsum([0, *map(len, splits)])
     numbered = [
@@ -98,70 +139,49 @@ def with_cache(
         )
         for rows, start in zip(splits, ends, strict=False)
     ]
-    cached = CachedCollator(
-        collator.processor,
-        collator.tools,
-        outputs=outputs,
-        present=present,
-        left_out=left_out,
-    )
-    return cached, numbered
+    own = {each.name: getattr(collator, each.name) for each in fields(Collator)}
+    return CachedCollator(**own, kept=found, left_out=left_out), numbered
 
 
-def frozen_towers(model: Any, collator: Collator) -> list[str]:
-    """The towers whose outputs cannot change: nothing in them learns, nothing they read varies."""
-    boundary: dict[str, list[str]] = getattr(model, "cache_boundary", dict)()
-    if not boundary:
-        return []
-    groups = model.parameter_groups()
-    varied = {
-        name for name, each in collator.processor.inputs.items() if getattr(each, "augment", None)
-    }
-    return [
-        name
-        for name, below in boundary.items()
-        if not any(each.requires_grad for group in below for each in groups[group])
-        and not varied.intersection(model.towers[name].inputs)
-    ]
+def _kept(
+    model: Any,
+    boundary: Boundary,
+    collator: Collator,
+    splits: Sequence[Dataset],
+    may_compute: bool,
+    quiet: bool,
+) -> Kept | None:
+    """The vectors of all rows, found or computed; None where they cannot be had."""
+    maker = maker_digest(boundary.module, boundary.described, collator, boundary.inputs)
+    alike = [distinct(rows, _features(rows, boundary.inputs)) for rows in splits]
+    found = [_found(boundary, maker, each) for each in alike]
+    for at, (rows, each) in enumerate(zip(splits, alike, strict=True)):
+        if found[at] is None and may_compute:
+            try:
+                found[at] = _computed(model, boundary, maker, collator, rows, each, quiet)
+            except CannotKeep as error:
+                tell_once(str(error))
+    files = [each for each in found if each is not None]
+    if len(files) < len(splits):
+        return None
+    starts = np.cumsum([0, *map(len, files)])
+    owner = [each.owner + start for each, start in zip(alike, starts, strict=False)]
+    return Kept(tuple(files), np.concatenate(owner))
 
 
-def cache_folder() -> Path:
-    """``HFPIPE_CACHE``, else ``~/.cache/hfpipe``; the features are below it."""
-    root = os.environ.get("HFPIPE_CACHE") or "~/.cache/hfpipe"
-    return Path(root).expanduser() / "features"
+def _found(boundary: Boundary, maker: bytes, rows: Distinct) -> np.ndarray | None:
+    """What an earlier stage or run kept; it tells which vectors these are."""
+    for variant in boundary.variants:
+        kept = read(_path(maker, rows, variant), len(rows.digests))
+        if kept is not None:
+            boundary.variant = variant
+            return kept
+    return None
 
 
-def _outputs(
-    model: HfpipeModel, name: str, collator: Collator, rows: Dataset, quiet: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    """``(rows, dim)`` and ``(rows,)`` of one tower, kept or computed."""
-    tower = model.towers[name]
-    key = _key(tower, model.config.towers[name], rows, collator)
-    values, there = (cache_folder() / f"{key}.{part}.npy" for part in ("values", "present"))
-    if not (values.exists() and there.exists()):
-        found = _computed(model, name, collator, rows, quiet)
-        for path, array in zip((values, there), found, strict=True):
-            _keep(path, array)
-    return np.load(values, mmap_mode="r"), np.load(there)
-
-
-def _key(tower: Any, spec: Mapping[str, Any], rows: Dataset, collator: Collator) -> str:
-    """A name that changes whenever weights, features, or what is made of either change."""
-    digest = hashlib.sha256()
-    made = {key: each for key, each in spec.items() if key != "source"}
-    digest.update(json.dumps(made, sort_keys=True, default=str).encode())
-    for name, tensor in sorted(tower.state_dict().items()):
-        digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
-        digest.update(tensor.detach().cpu().contiguous().view(-1).numpy().tobytes())
-    for each in tower.inputs:
-        digest.update(repr(collator.processor.inputs[each].state()).encode())
-        tool = collator.tools.get(each)
-        digest.update(repr(getattr(tool, "to_dict", str)() if tool is not None else "").encode())
-    features = rows.select_columns(_features(rows, tower.inputs)).with_format("arrow")
-    for start in range(0, len(features), 1000):
-        for column in features[start : start + 1000].columns:
-            digest.update(repr(column.to_pylist()).encode())
-    return digest.hexdigest()[:32]
+def _path(maker: bytes, rows: Distinct, variant: str) -> Path:
+    key = blake2b(maker + rows.name, digest_size=16).hexdigest()
+    return cache_folder() / f"{key}.{variant}.npy"
 
 
 def _features(rows: Dataset, inputs: Sequence[str] | frozenset[str]) -> list[str]:
@@ -169,65 +189,97 @@ def _features(rows: Dataset, inputs: Sequence[str] | frozenset[str]) -> list[str
 
 
 def _computed(
-    model: HfpipeModel, name: str, collator: Collator, rows: Dataset, quiet: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    """Once for rows that are alike, and in order of size, so that little padding is computed."""
-    import torch
+    model: Any,
+    boundary: Boundary,
+    maker: bytes,
+    collator: Collator,
+    rows: Dataset,
+    alike: Distinct,
+    quiet: bool,
+) -> np.ndarray | None:
+    """Each distinct row once, and in order of size, so that little padding is computed.
+
+    Raises:
+        CannotKeep: There is nowhere to write to.
+    """
     from tqdm.auto import tqdm
 
-    from hfpipe.models.parts.batches import any_present, cast
-
-    tower, training = model.towers[name], model.training
-    device = next(model.parameters()).device
-    own = {each: collator.processor.inputs[each] for each in tower.inputs}
-    narrow = replace(collator, processor=replace(collator.processor, inputs=own))
-    read = rows.select_columns([ROW_ID, *_features(rows, tower.inputs)])
-    first, owner, sizes = _distinct(read)
-    order = np.argsort(-sizes, kind="stable")
-    values = np.zeros((len(first), tower.size), np.float32)
-    present = np.zeros(len(first), bool)
-    model.eval()
-    with torch.no_grad(), tqdm(total=len(first), desc=f"Tower {name}", disable=quiet) as bar:
-        for start in range(0, len(first), BATCH):
-            places = order[start : start + BATCH]
-            batch = _moved(narrow(read.__getitems__(first[places].tolist()))["inputs"], device)
-            pooled = tower(cast(batch, next(tower.parameters()).dtype))
-            values[places] = pooled.float().cpu().numpy()
-            present[places] = any_present(batch, tower.inputs).cpu().numpy()
+    own = {each: collator.processor.inputs[each] for each in boundary.inputs}
+    narrow = replace(collator, processor=replace(collator.processor, inputs=own), flat=False)
+    read_rows = rows.select_columns([ROW_ID, *_features(rows, boundary.inputs)])
+    with ExitStack() as stack:
+        device = stack.enter_context(_at_work(model))
+        budget = TOKENS * (1 if device.type == "cpu" else ACCELERATED)
+        total, draft, path = len(alike.digests), None, None
+        bar = stack.enter_context(tqdm(total=total, desc=boundary.name, disable=quiet))
+        for places in _batches(alike.sizes, budget):
+            picked = read_rows.__getitems__(alike.first[places].tolist())
+            made = boundary.vectors(_moved(narrow(picked)["inputs"], device))
+            if made is None:
+                return None
+            pooled, present = (each.cpu() for each in made)
+            if not boundary.proven:
+                alone = boundary.vectors(_moved(narrow(picked[-1:])["inputs"], device))
+                boundary.proven = alone is not None and _same(alone[0].cpu()[0], pooled[-1])
+                if not boundary.proven:
+                    return None
+            if draft is None or path is None:
+                path = _path(maker, alike, boundary.variant or "")
+                draft = stack.enter_context(drafted(path, total, pooled.shape[1]))
+            draft.put(places, pooled.float().numpy(), present.numpy())
             bar.update(len(places))
-    model.train(training)
-    return values[owner], present[owner]
+    return read(path, total) if path else None
 
 
-def _distinct(rows: Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The first of the rows that are alike, which one each row is like, and how large each is."""
-    seen: dict[str, int] = {}
-    first: list[int] = []
-    sizes: list[int] = []
-    owner = np.zeros(len(rows), np.int64)
-    columns = [name for name in rows.column_names if name != ROW_ID]
-    view = rows.select_columns(columns).with_format("arrow")
-    for start in range(0, len(view), 1000):
-        batch = (column.to_pylist() for column in view[start : start + 1000].columns)
-        for place, row in enumerate(zip(*batch, strict=True), start):
-            at = seen.setdefault(repr(row), len(seen))
-            if at == len(first):
-                first.append(place)
-                sizes.append(sum(len(each) for each in row if isinstance(each, list | bytes)))
-            owner[place] = at
-    return np.array(first, np.int64), owner, np.array(sizes, np.int64)
+def _same(one: Tensor, other: Tensor) -> bool:
+    """Whether the shortest row of a batch is the same without padding.
+
+    It is not where tokens are counted from the padding on, as by a tokenizer that pads on the left.
+    """
+    return bool((one - other).abs().max() <= PADDING_TOLERANCE * max(1.0, float(other.abs().max())))
 
 
-def _moved(batch: Any, device: torch.device) -> Any:
+def _batches(sizes: np.ndarray, budget: int) -> Iterator[np.ndarray]:
+    """Places of rows: first the longest and the shortest, then all others, the longest first.
+
+    >>> [each.tolist() for each in _batches(np.array([9, 1, 1, 5, 5, 5, 5, 1, 9, 9, 9, 3]), 10)]
+    [[0, 8, 9, 10, 11, 1, 2, 7], [3, 4], [5, 6]]
+    """
+    order = np.argsort(-sizes, kind="stable")
+    ends = np.r_[order[:PROBE], order[PROBE:][-PROBE:]]
+    if len(ends):
+        yield ends
+    order = order[PROBE : len(order) - PROBE]
+    start = 0
+    while start < len(order):
+        count = min(ROWS, max(1, budget // max(1, int(sizes[order[start]]))))
+        yield order[start : start + count]
+        start += count
+
+
+@contextmanager
+def _at_work(model: Any) -> Iterator[Any]:
+    """In evaluation mode, without gradients, on the accelerator if there is one."""
+    import torch
+
+    modes = [(each, each.training) for each in model.modules()]
+    home = next(model.parameters()).device
+    device = home
+    if home.type == "cpu" and torch.accelerator.is_available():
+        device = torch.device(torch.accelerator.current_accelerator() or "cpu")
+    try:
+        model.eval()
+        model.to(device)
+        with torch.no_grad():
+            yield device
+    finally:
+        model.to(home)
+        for each, training in modes:
+            each.training = training
+
+
+def _moved(batch: Any, device: Any) -> Any:
     return {
         name: {key: each.to(device) for key, each in tensors.items()}
         for name, tensors in batch.items()
     }
-
-
-def _keep(path: Path, array: np.ndarray) -> None:
-    """Written beside its name and moved over it: another run may be reading."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f"{path.name}.{os.getpid()}.tmp.npy")
-    np.save(scratch, array)
-    os.replace(scratch, path)
