@@ -6,6 +6,7 @@ import atexit
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import fields
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,6 +75,7 @@ def finetune(
     public: bool = False,
     wandb: bool = False,
     quiet: bool = False,
+    resume: bool = False,
     **overrides: Any,
 ) -> Finetuned:
     """Fine-tune as a recipe says and push the model.
@@ -88,6 +90,7 @@ def finetune(
         public: Whether a new model repo is public.
         wandb: Whether to track the run.
         quiet: No progress bars.
+        resume: Go on with the run in ``out``, or with the newest of this recipe.
         **overrides: Anything in the recipe: ``training__learning_rate=3e-5``, or
             ``**{"training.learning_rate": 3e-5}``.
 
@@ -100,7 +103,7 @@ def finetune(
 
     values = {key.replace("__", "."): value for key, value in overrides.items()}
     if plain := [key for key in values if "." not in key]:
-        own = ["dataset", "target", "out", "hub", "downsample", "public", "wandb", "quiet"]
+        own = [name for name in signature(finetune).parameters if name != "overrides"]
         raise UserError(
             f"finetune: no argument '{plain[0]}'{nearest(plain[0], own)}; what is in the recipe is "
             "said as training__seed=7"
@@ -109,7 +112,13 @@ def finetune(
     composed.data.dataset = dataset or composed.data.dataset
     place = None if out is None else Path(out)
     options = FinetuneOptions(
-        target=target, out=place, rows=downsample, public=public, wandb=wandb, quiet=quiet
+        target=target,
+        out=place,
+        rows=downsample,
+        public=public,
+        wandb=wandb,
+        quiet=quiet,
+        resume=resume,
     )
     return run(composed, _endpoint(hub), options)
 
