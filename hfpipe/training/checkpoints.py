@@ -216,6 +216,14 @@ def flaw_of(checkpoint: Path) -> str:
     """Say what keeps a run from going on from a checkpoint; empty where nothing does."""
     if not checkpoint.is_dir():
         return "there is no such folder"
+    try:
+        return _flaw_of_all(checkpoint)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:
+        # A run that is alive rotates its checkpoints; what is JSON need not say what it should.
+        return f"its files went away or are damaged ({type(error).__name__}: {error})"
+
+
+def _flaw_of_all(checkpoint: Path) -> str:
     if flaw := _flaw_of_files(checkpoint):
         return flaw
     for name in (_OPTIMIZER, _SCHEDULE, _SCALER):
@@ -238,12 +246,13 @@ def _checkpoints(folder: Path) -> list[Path]:
 
 
 def _is_broken(checkpoint: Path) -> bool:
-    if _flaw_of_files(checkpoint, weights=False):
+    try:
+        flaw = _flaw_of_files(checkpoint, weights=False)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError):
         return True
-    kept = [
-        name for name in (_OPTIMIZER, _SCHEDULE, _SCALER) if (checkpoint / f"{name}.json").exists()
-    ]
-    return bool(kept)
+    return bool(flaw) or any(
+        (checkpoint / f"{name}.json").exists() for name in (_OPTIMIZER, _SCHEDULE, _SCALER)
+    )
 
 
 def _flaw_of_files(checkpoint: Path, weights: bool = True) -> str:

@@ -221,7 +221,7 @@ def flaw_of_file(path: Path) -> str:
             # Opening reads the header, and compares the size it gives with that of the file.
             with safe_open(path, "pt"):
                 pass
-    except (OSError, ValueError, SafetensorError):
+    except (OSError, ValueError, RuntimeError, SafetensorError):
         return f"{path.name} is cut off or damaged"
     return ""
 
