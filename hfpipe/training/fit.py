@@ -106,6 +106,8 @@ def build_trainer(
 ) -> HfpipeTrainer:
     """A Trainer with our batches, metrics, losses, rates and progress bar.
 
+    Disentangled attention inside the model is fused, in place; the model stays a stock one.
+
     Args:
         model: What ``Family.build`` gave.
         arguments: See ``training_arguments``.
@@ -124,12 +126,14 @@ def build_trainer(
     """
     from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
+    from hfpipe.models.parts.disentangled import fuse
     from hfpipe.training.memory import keep_freed_memory
     from hfpipe.training.progress import Progress
     from hfpipe.training.trainer import HfpipeTrainer, loss_of
 
     if arguments.device.type == "cpu":
         keep_freed_memory()
+    fuse(model)
     trainer = HfpipeTrainer(
         model=model,
         args=arguments,
