@@ -18,7 +18,7 @@ from transformers import (
 )
 from transformers.models.deberta_v2.modeling_deberta_v2 import DisentangledSelfAttention
 
-from hfpipe.models.parts import banded
+from hfpipe.models.parts import banded, distances
 from hfpipe.models.parts.disentangled import FusedSelfAttention, fuse, unfuse
 
 BASE: dict[str, Any] = {
@@ -118,8 +118,8 @@ def test_the_bias_matters() -> None:
 
 def test_small_chunks_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     """Several chunks of rows, several blocks with a short last one."""
-    monkeypatch.setattr(banded, "CHUNK", 2 * 37 * 37)
-    monkeypatch.setattr(banded, "BLOCK", 16)
+    monkeypatch.setattr(distances, "CHUNK", 2 * 37 * 37)
+    monkeypatch.setattr(distances, "BLOCK", 16)
     assert_same(*pair(), batch(37))
 
 
@@ -216,13 +216,11 @@ def test_dropout_drops_its_share() -> None:
 
 def test_dropout_is_right_on_average() -> None:
     stock, fused = pair(attention_probs_dropout_prob=0.3, num_labels=2)
-    inputs = batch(16, rows=1)
     attention = [m.deberta.encoder.layer[0].attention.self for m in (stock, fused)]
     hidden = torch.randn(1, 16, 32).expand(400, -1, -1)
     mask = torch.ones(400, 1, 16, 16)
     rows = stock.deberta.encoder.get_rel_embedding()
     place = stock.deberta.encoder.get_rel_pos(hidden)
-    del inputs
     with torch.no_grad():
         theirs, ours = (
             each(hidden, mask, relative_pos=place, rel_embeddings=rows)[0] for each in attention

@@ -1,9 +1,10 @@
 """Attention with a bias by relative distance, forward and backward, in pieces a cache holds.
 
 A score is ``scale * (q_i·k_j + q_i·K[i-j] + k_j·Q[i-j])``. The last two terms are products with a
-small table, one row a distance; `skew` shifts such a product into place by its strides, without an
-index. Both directions go through a few heads' scores at a time, so that they stay in the processor's
-cache, and in blocks of rows, so that few distances are multiplied that no pair of a block has.
+small table, one row a distance; `skew` shifts such a product into place by its strides, without
+an index. Both directions go through a few heads' scores at a time, so that they stay in the
+processor's cache, and in blocks of rows, so that few distances are multiplied that no pair of a
+block has.
 
 It is one operator to PyTorch (``torch.ops.hfpipe.banded_attention``): autograd, checkpointing and
 ``torch.compile`` see its inputs and outputs only. It has no second derivative. Written for CPUs; it
@@ -13,65 +14,24 @@ computes on any device.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor
-from transformers.models.deberta_v2.modeling_deberta_v2 import make_log_bucket_position
 
-CHUNK = 1 << 18
-"""So many scores at a time, at least one row of the batch: a megabyte in float32."""
-BLOCK = 128
-"""Rows of scores that share a window of distances."""
+from hfpipe.models.parts.distances import (
+    blocks,
+    by_head,
+    chunks,
+    distance_rows,
+    gather_up,
+    side_by_side,
+    skew,
+    spread,
+)
+
 LEVELS = 1 << 16
 """Dropout draws 16 bits a score."""
-
-
-@lru_cache(maxsize=64)
-def distance_rows(
-    length: int, first: int, buckets: int, furthest: int, span: int, device: torch.device
-) -> Tensor:
-    """Which row of a table belongs to each distance from ``1 - length`` to ``length - 1``.
-
-    Args:
-        length: Of the text, in tokens.
-        first: The table begins with this row of the relative embeddings.
-        buckets: Beyond half of it distances share rows; none do where it is not above 0.
-        furthest: Distances are clipped here by the buckets' rule.
-        span: The row of distance 0.
-        device: Where the answer lies.
-
-    >>> distance_rows(3, 2, -1, 4, 4, torch.device("cpu")).tolist()
-    [0, 1, 2, 3, 4]
-    >>> distance_rows(6, 0, 4, 8, 4, torch.device("cpu")).tolist()
-    [1, 1, 1, 2, 3, 4, 5, 6, 7, 7, 7]
-    """
-    # What is cached may be asked for by an evaluation first and by training later.
-    with torch.inference_mode(False):
-        distances = torch.arange(1 - length, length, device=device)
-        if buckets > 0 and furthest > 0:
-            distances = make_log_bucket_position(distances, buckets, furthest).long()
-        return (distances + span).clamp(0, 2 * span - 1) - first
-
-
-def skew(products: Tensor, length: int) -> Tensor:
-    """Shift rows over distances into rows over positions: a view, nothing is copied.
-
-    Args:
-        products: ``(…, rows, length + rows - 1)``, contiguous, furthest to the left first.
-        length: Of the text.
-
-    Returns:
-        ``(…, rows, length)``: row ``i``, column ``j`` is row ``i``, column ``j - i + rows - 1``.
-
-    >>> skew(torch.arange(12).view(3, 4), 2).tolist()
-    [[2, 3], [5, 6], [8, 9]]
-    """
-    *outer, rows, width = products.shape
-    strides = products.stride()[:-2]
-    start = products.storage_offset() + rows - 1
-    return products.as_strided((*outer, rows, length), (*strides, width - 1, 1), start)
 
 
 def keep(shape: tuple[int, ...], rate: float, like: Tensor) -> Tensor:
@@ -88,56 +48,6 @@ def keep(shape: tuple[int, ...], rate: float, like: Tensor) -> Tensor:
 def kept_share(rate: float) -> float:
     """The share that `keep` keeps, exactly."""
     return 1 - round(rate * LEVELS) / LEVELS
-
-
-def by_head(states: Tensor, heads: int) -> Tensor:
-    """``(batch, length, heads * size)`` to ``(heads, batch, length, size)``, contiguous."""
-    return states.view(*states.shape[:2], heads, -1).permute(2, 0, 1, 3).contiguous()
-
-
-def side_by_side(states: Tensor) -> Tensor:
-    """``(heads, batch, length, size)`` to ``(batch, length, heads * size)``, contiguous."""
-    return states.permute(1, 2, 0, 3).flatten(2).contiguous()
-
-
-def chunks(heads: int, batch: int, length: int) -> Iterator[tuple[int, slice]]:
-    """Pairs of a head and rows of the batch."""
-    rows = max(1, CHUNK // (length * length))
-    for head in range(heads):
-        for row in range(0, batch, rows):
-            yield head, slice(row, row + rows)
-
-
-def blocks(length: int) -> list[tuple[slice, slice]]:
-    """Blocks of positions, each with the window of distances that it needs.
-
-    >>> blocks(3)
-    [(slice(0, 3, None), slice(0, 5, None))]
-    >>> [(b.stop - b.start, w.stop - w.start) for b, w in blocks(300)]
-    [(128, 427), (128, 427), (44, 343)]
-    """
-    starts = range(0, length, BLOCK)
-    ends = [min(length, start + BLOCK) for start in starts]
-    return [
-        (slice(start, end), slice(length - end, 2 * length - 1 - start))
-        for start, end in zip(starts, ends, strict=True)
-    ]
-
-
-def spread(rows: Tensor | None, index: Tensor, heads: int, scale: float) -> Tensor | None:
-    """A table's rows, one a distance: ``(rows, heads * size)`` to ``(heads, distances, size)``."""
-    if rows is None:
-        return None
-    table = (rows * scale).index_select(0, index)
-    return table.view(len(index), heads, -1).transpose(0, 1).contiguous()
-
-
-def gather_up(table: Tensor | None, rows: Tensor | None, index: Tensor, scale: float) -> Tensor:
-    """The gradient of what `spread` was given."""
-    if table is None or rows is None:
-        return index.new_empty(0, dtype=torch.float32)
-    flat = table.transpose(0, 1).flatten(1) * scale
-    return torch.zeros_like(rows).index_add_(0, index, flat)
 
 
 def penalties(mask: Tensor, like: Tensor) -> Tensor | None:
@@ -207,10 +117,11 @@ def banded_attention(
     with torch.autocast(query.device.type, enabled=False):
         for head, rows in chunks(heads, batch, length):
             here, there = q[head, rows], k[head, rows]
-            turned = [
-                (block, skew(there[:, block] @ query_table[head, window].T, length))
-                for block, window in blocks(length if query_table is not None else 0)
-            ]
+            turned = []
+            if query_table is not None:
+                for block, window in blocks(length):
+                    products = there[:, block] @ query_table[head, window].T
+                    turned.append((block, skew(products, length)))
             for block, window in blocks(length):
                 if key_table is not None:
                     scores = skew(here[:, block] @ key_table[head, window].T, length)
@@ -234,8 +145,8 @@ def banded_attention(
 
 
 @banded_attention.register_fake
-def _(query, key, value, key_rows, query_rows, mask, heads, scale, places, dropout, train):  # type: ignore[no-untyped-def]
-    batch, length, _ = query.shape
+def _shapes(query: Tensor, *rest: Any) -> tuple[Tensor, Tensor, Tensor]:
+    (batch, length, _), heads, (dropout, train) = query.shape, rest[5], rest[-2:]
     whole = (heads, batch, length, length)
     return (
         torch.empty_like(query, memory_format=torch.contiguous_format),
@@ -324,26 +235,24 @@ def banded_attention_backward(
 
 
 @banded_attention_backward.register_fake
-def _(upstream, context, probabilities, kept, query, key, value, key_rows, query_rows, *rest):  # type: ignore[no-untyped-def]
-    tables = [
-        query.new_empty(0) if t is None else torch.empty_like(t) for t in (key_rows, query_rows)
-    ]
-    like = (torch.empty_like(t, memory_format=torch.contiguous_format) for t in (query, key, value))
-    return (*like, *tables)
+def _gradient_shapes(upstream: Tensor, *rest: Any) -> tuple[Tensor, ...]:
+    states, tables = rest[3:6], rest[6:8]
+    likes = (torch.empty_like(each, memory_format=torch.contiguous_format) for each in states)
+    return (*likes, *(upstream.new_empty(0) if t is None else torch.empty_like(t) for t in tables))
 
 
-def _remember(ctx, inputs, output) -> None:  # type: ignore[no-untyped-def]
+def _remember(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
     ctx.set_materialize_grads(False)
     ctx.save_for_backward(*output, *inputs[:6])
     ctx.settings = inputs[6:10]
 
 
-def _backward(ctx, upstream, *_unused):  # type: ignore[no-untyped-def]
+def _backward(ctx: Any, upstream: Tensor | None, *_: None) -> tuple[Tensor | None, ...]:
     if upstream is None:
         return (None,) * 11
     saved = ctx.saved_tensors
     found = banded_attention_backward(upstream, *saved, *ctx.settings)
-    tables = [g if t is not None else None for g, t in zip(found[3:], saved[6:8], strict=True)]
+    tables = [None if t is None else g for g, t in zip(found[3:], saved[6:8], strict=True)]
     return (*found[:3], *tables, *[None] * 6)
 
 

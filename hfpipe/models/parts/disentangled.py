@@ -21,7 +21,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers.models.deberta_v2.modeling_deberta_v2 import DisentangledSelfAttention
 
-from hfpipe.models.parts.banded import banded_attention, distance_rows, skew
+from hfpipe.models.parts.banded import banded_attention
+from hfpipe.models.parts.distances import distance_rows, skew
 
 MASKED = -3e4
 """Added to masked scores on an accelerator: its kernels turn the least number into NaN."""
