@@ -156,7 +156,7 @@ def _shapes(query: Tensor, *rest: Any) -> tuple[Tensor, Tensor, Tensor]:
 
 
 BACKWARD_SCHEMA = (
-    "(Tensor upstream, Tensor context, Tensor probabilities, Tensor kept, Tensor query, Tensor key,"
+    "(Tensor upstream, Tensor probabilities, Tensor kept, Tensor query, Tensor key,"
     " Tensor value, Tensor? key_rows, Tensor? query_rows, Tensor mask, int heads, float scale,"
     " int[] places, float dropout) -> (Tensor, Tensor, Tensor, Tensor, Tensor)"
 )
@@ -167,7 +167,6 @@ BACKWARD_SCHEMA = (
 )
 def banded_attention_backward(
     upstream: Tensor,
-    context: Tensor,
     probabilities: Tensor,
     kept: Tensor,
     query: Tensor,
@@ -191,9 +190,7 @@ def banded_attention_backward(
     d_tables = tuple(None if table is None else torch.zeros_like(table) for table in tables)
     # A row that is masked as a whole has probabilities, but nothing to learn from them.
     open_rows = None if bool(mask.all()) else mask.any(-1, keepdim=True).to(query.dtype)
-    states = (query, key, value, upstream, context)
-    q, k, v, g, o = (by_head(each, heads) for each in states)
-    mean = (g * o).sum(-1, keepdim=True)
+    q, k, v, g = (by_head(each, heads) for each in (query, key, value, upstream))
     v = v / kept_share(dropout) if dropout else v
     dq, dk, dv = torch.empty_like(q), torch.empty_like(q), torch.empty_like(q)
     bands: dict[tuple[int, int], Tensor] = {}
@@ -205,7 +202,7 @@ def banded_attention_backward(
             d = torch.bmm(g[head, rows], v[head, rows].mT)
             if dropout:
                 d.mul_(kept[head, rows])
-            d.sub_(mean[head, rows]).mul_(shares)
+            d = torch._softmax_backward_data(d, shares, -1, shares.dtype)
             if open_rows is not None:
                 d.mul_(open_rows[rows, min(head, open_rows.shape[1] - 1)])
             d_here, d_there = torch.bmm(d, there).mul_(scale), torch.bmm(d.mT, here).mul_(scale)
@@ -236,14 +233,14 @@ def banded_attention_backward(
 
 @banded_attention_backward.register_fake
 def _gradient_shapes(upstream: Tensor, *rest: Any) -> tuple[Tensor, ...]:
-    states, tables = rest[3:6], rest[6:8]
+    states, tables = rest[2:5], rest[5:7]
     likes = (torch.empty_like(each, memory_format=torch.contiguous_format) for each in states)
     return (*likes, *(upstream.new_empty(0) if t is None else torch.empty_like(t) for t in tables))
 
 
 def _remember(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
     ctx.set_materialize_grads(False)
-    ctx.save_for_backward(*output, *inputs[:6])
+    ctx.save_for_backward(*output[1:], *inputs[:6])
     ctx.settings = inputs[6:10]
 
 
@@ -252,7 +249,7 @@ def _backward(ctx: Any, upstream: Tensor | None, *_: None) -> tuple[Tensor | Non
         return (None,) * 11
     saved = ctx.saved_tensors
     found = banded_attention_backward(upstream, *saved, *ctx.settings)
-    tables = [None if t is None else g for g, t in zip(found[3:], saved[6:8], strict=True)]
+    tables = [None if t is None else g for g, t in zip(found[3:], saved[5:7], strict=True)]
     return (*found[:3], *tables, *[None] * 6)
 
 
