@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 ROW = "cache_row"
+
+
+Feed = Callable[["Tensor", "Tensor"], dict[str, "Tensor"]]
+"""Vectors ``(batch, dim)`` and presence ``(batch,)`` → tensors; can be sent to another process."""
 
 
 class Boundary(Protocol):
@@ -48,11 +53,12 @@ class Boundary(Protocol):
     def vectors(self, inputs: Any) -> tuple[Tensor, Tensor] | None:
         """``(batch, dim)`` and presence ``(batch,)`` of a batch; None if it has no such vectors."""
 
-    def fed(self, vectors: Tensor, present: Tensor) -> dict[str, Tensor]:
+    @property
+    def feed(self) -> Feed:
         """What the model is given under the boundary's name in place of the inputs."""
 
     def standing_in(self) -> Any:
-        """A block in which the model takes what ``fed`` gives."""
+        """A block in which the model takes what ``feed`` gives."""
 
 
 @dataclass(frozen=True)
@@ -80,17 +86,31 @@ class Kept:
             pooled[chosen], present[chosen] = records["pooled"], records["present"]
         return pooled, present
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For a loader's worker: a file is opened there again, unless it was removed."""
+        paths = [Path(str(getattr(each, "filename", ""))) for each in self.files]
+        files = zip(paths, self.files, strict=True)
+        sent = [path if path.is_file() else np.array(each) for path, each in files]
+        return _opened, (sent, self.owner)
+
+
+def _opened(files: Sequence[Path | np.ndarray], owner: np.ndarray) -> Kept:
+    return Kept(
+        tuple(np.load(each, mmap_mode="r") if isinstance(each, Path) else each for each in files),
+        owner,
+    )
+
 
 @dataclass(frozen=True)
 class CachedCollator(Collator):
     """A collator that hands out kept vectors in place of what the parts below read.
 
     Attributes:
-        kept: Boundary's name → the boundary and its rows' vectors.
+        kept: Boundary's name → how the model is fed, and the rows' vectors.
         left_out: Inputs that nothing else reads.
     """
 
-    kept: Mapping[str, tuple[Boundary, Kept]] = field(default_factory=dict)
+    kept: Mapping[str, tuple[Feed, Kept]] = field(default_factory=dict)
     left_out: frozenset[str] = frozenset()
 
     def inputs_of(self, rows: Sequence[Mapping[str, Any]], seed: int | None) -> dict[str, Any]:
@@ -99,9 +119,9 @@ class CachedCollator(Collator):
 
         found = super().inputs_of(rows, seed)
         places = [int(row[ROW]) for row in rows]
-        for name, (boundary, kept) in self.kept.items():
+        for name, (feed, kept) in self.kept.items():
             pooled, present = kept.take(places)
-            found[name] = boundary.fed(torch.from_numpy(pooled), torch.from_numpy(present))
+            found[name] = feed(torch.from_numpy(pooled), torch.from_numpy(present))
         return found
 
     @property

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from torch import Tensor
 
-__all__ = ["CachedCollator", "cache_folder", "cached", "with_cache"]
+__all__ = ["CachedCollator", "cache_folder", "cached"]
 
 Found = TypeVar("Found")
 
@@ -86,16 +86,6 @@ def cached(
         yield _fed(model, collator, splits, found)
 
 
-def with_cache(
-    model: Any, collator: Collator, splits: Sequence[Dataset], quiet: bool = False
-) -> tuple[Collator, list[Dataset]]:
-    """As ``cached``, for the towers of a late fusion alone, which need no block."""
-    if not hasattr(model, "cache_boundary"):
-        return collator, list(splits)
-    with cached(model, collator, splits, quiet) as fed:
-        return fed
-
-
 def _boundaries(model: Any, collator: Collator) -> list[Boundary]:
     """Where a model can be cut at this moment."""
     from hfpipe.training.head_boundary import head_boundary
@@ -140,7 +130,8 @@ def _fed(
         for rows, start in zip(splits, ends, strict=False)
     ]
     own = {each.name: getattr(collator, each.name) for each in fields(Collator)}
-    return CachedCollator(**own, kept=found, left_out=left_out), numbered
+    kept = {name: (boundary.feed, rows) for name, (boundary, rows) in found.items()}
+    return CachedCollator(**own, kept=kept, left_out=left_out), numbered
 
 
 def _kept(

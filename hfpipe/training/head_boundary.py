@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 from hfpipe.inputs.collator import Collator
 from hfpipe.models.base import HfpipeModel
 from hfpipe.models.parts.towers import tower_config
+from hfpipe.training.cached_rows import Feed
 
 ARGUMENTS = {"text": "inputs_embeds", "image": "pixel_values"}
 """Input kind → the argument by which a head lets the vector through to its encoder."""
@@ -127,7 +129,7 @@ class HeadBoundary:
                 if vectors is None or vectors.ndim != 2:
                     continue
                 with standing_in(self.encoder):
-                    _, again = self._run(self.fed(vectors), head)
+                    _, again = self._run(fed(self.argument, vectors), head)
                 fits = bool((again - logits).abs().max() <= allowed)
             except NOT_FITTING:  # a head that reads something else of the output
                 continue
@@ -146,15 +148,25 @@ class HeadBoundary:
             handle.remove()
         return seen[0], logits
 
-    def fed(self, vectors: Tensor, present: Tensor | None = None) -> dict[str, Tensor]:
+    @property
+    def feed(self) -> Feed:
         """What the classifier is given in place of its input."""
-        return {self.argument: vectors.unsqueeze(1)}
+        return partial(fed, self.argument)
 
     @contextmanager
     def standing_in(self) -> Iterator[None]:
         """Let the encoder hand on kept vectors."""
         with standing_in(self.encoder):
             yield
+
+
+def fed(argument: str, vectors: Tensor, present: Tensor | None = None) -> dict[str, Tensor]:
+    """Vectors as a text or an image of one step.
+
+    >>> fed("inputs_embeds", torch.zeros(2, 8))["inputs_embeds"].shape
+    torch.Size([2, 1, 8])
+    """
+    return {argument: vectors.unsqueeze(1)}
 
 
 def head_boundary(model: Any, collator: Collator) -> HeadBoundary | None:

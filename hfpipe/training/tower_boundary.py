@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from hfpipe.inputs.collator import Collator
 from hfpipe.models.base import HfpipeModel
 from hfpipe.models.parts.batches import any_present, cast
+from hfpipe.training.cached_rows import Feed
 
 VECTOR = "pooled"
 
@@ -62,13 +63,19 @@ class TowerBoundary:
         pooled = tower(cast(inputs, next(tower.parameters()).dtype))
         return pooled, any_present(inputs, tower.inputs)
 
-    def fed(self, vectors: Tensor, present: Tensor) -> dict[str, Tensor]:
+    @property
+    def feed(self) -> Feed:
         """What the model takes in place of the tower's inputs."""
-        return {"pooled": vectors, "present": present}
+        return fed
 
     def standing_in(self) -> AbstractContextManager[None]:
         """The model takes it anyway."""
         return nullcontext()
+
+
+def fed(vectors: Tensor, present: Tensor) -> dict[str, Tensor]:
+    """See ``LateFusionModel``."""
+    return {"pooled": vectors, "present": present}
 
 
 def tower_boundaries(model: Any, collator: Collator) -> list[TowerBoundary]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import multiprocessing
 import os
+import pickle
 import socket
 import time
 from collections.abc import Iterator
@@ -353,6 +354,20 @@ def test_in_bfloat16_the_head_is_given_what_it_would_be(cache, tokenizer):
             own = logits(model, collator, rows)
         assert found.dtype == own.dtype == torch.bfloat16
         torch.testing.assert_close(found, own, atol=0.05, rtol=0.05)
+
+
+def test_a_loader_s_workers_open_the_files_themselves(cache, tokenizer):
+    collator, model = text_collator(tokenizer), classifier()
+    rows = encoded(collator, texts(10))
+    with cached(model, collator, [rows], quiet=True) as (fed, (kept,)):
+        own = fed([kept[at] for at in (3, 9)])
+        sent = pickle.dumps(replace(fed, tools={}))
+        again = replace(pickle.loads(sent), tools=fed.tools)([kept[at] for at in (3, 9)])
+        next(cache.iterdir()).unlink()
+        third = pickle.loads(pickle.dumps(fed))([kept[at] for at in (3, 9)])
+    assert len(sent) < 2000
+    for each in (again, third):
+        assert torch.equal(each["inputs_embeds"], own["inputs_embeds"])
 
 
 def _cut(path: Path) -> None:
