@@ -18,7 +18,15 @@ from typing import Any
 LENGTHS = (64, 128, 256, 512)
 TARGET = 1.2
 LAYERS, VOCABULARY = 2, 1000
-SHAPE = {"vocab_size": VOCABULARY, "num_hidden_layers": LAYERS, "type_vocab_size": 0}
+SHAPE = {
+    "vocab_size": VOCABULARY,
+    "num_hidden_layers": LAYERS,
+    "hidden_size": 768,
+    "num_attention_heads": 12,
+    "intermediate_size": 3072,
+    "type_vocab_size": 0,
+}
+"""Of base size, both: the default of DeBERTa's configuration is twice as wide."""
 DEBERTA = {
     "position_biased_input": False,
     "relative_attention": True,
