@@ -274,7 +274,7 @@ def _parsed(override: str) -> tuple[str, Any]:
 
 def _unknown_keys(values: dict, schema: type, prefix: str = "") -> Iterator[tuple[str, list[str]]]:
     """Yield every key that ``schema`` does not have, with the keys it has instead."""
-    hints = get_type_hints(schema)
+    hints = {name: _plain(hint) for name, hint in get_type_hints(schema).items()}
     for key, value in values.items():
         if key not in hints:
             yield f"{prefix}{key}", [f"{prefix}{option}" for option in hints]
@@ -285,6 +285,16 @@ def _unknown_keys(values: dict, schema: type, prefix: str = "") -> Iterator[tupl
             for name, block in value.items():
                 if is_dataclass(of) and isinstance(block, dict):
                     yield from _unknown_keys(block, cast(type, of), f"{prefix}{key}.{name}.")
+
+
+def _plain(hint: Any) -> Any:
+    """A type hint without the None that may be there instead.
+
+    >>> _plain(Stopping | None), _plain(int | str)
+    (<class 'hfpipe.blocks.Stopping'>, int | str)
+    """
+    rest = [each for each in get_args(hint) if each is not NoneType]
+    return rest[0] if get_origin(hint) in (Union, UnionType) and len(rest) == 1 else hint
 
 
 def _typed(plain: dict[str, Any], name: str) -> Recipe:

@@ -103,11 +103,11 @@ def validate_recipe(recipe: Recipe) -> None:
     from hfpipe.training.plans import validate_stages
 
     validate_training(recipe)
-    validate_stages(recipe)
     check_inputs(recipe.data)
     family = family_of(recipe.model.kind)
     family.check_options(recipe.model)
     family.check_training(recipe)
+    validate_stages(recipe)
 
 
 def plan_run(recipe: Recipe, endpoint: Endpoint, options: FinetuneOptions) -> Run:
@@ -158,7 +158,7 @@ def plan_run(recipe: Recipe, endpoint: Endpoint, options: FinetuneOptions) -> Ru
     spec = data.processor.target
     task = task_of(spec.task, spec.labels, spec.log1p)
     for planned in plans_of(recipe):
-        check_best_metric(planned.recipe, task)
+        check_best_metric(planned.recipe, task, planned.metric_place)
     loss = loss_settings(recipe.model.loss, spec, spec.encode(data.train, data.source.place))
     set_seed(seed)  # what is new in the model is drawn here
     model = family.build(Blueprint(endpoint, recipe, opened, data.processor, loss))

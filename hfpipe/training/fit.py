@@ -171,12 +171,15 @@ def compute_metrics(task: Task) -> Callable[[EvalPrediction], dict[str, float]]:
     return on
 
 
-def check_best_metric(recipe: Recipe, task: Task) -> None:
+def check_best_metric(
+    recipe: Recipe, task: Task, place: str = "training.metric_for_best_model"
+) -> None:
     """Refuse, before any training, a best-model metric that evaluation does not produce.
 
     Args:
         recipe: Its ``training.metric_for_best_model`` is looked at.
         task: Says what evaluation produces.
+        place: Where the user named it.
 
     Raises:
         UserError: With the nearest names.
@@ -185,6 +188,6 @@ def check_best_metric(recipe: Recipe, task: Task) -> None:
     produced = [*task.metric_names(), "loss"]
     if wanted not in produced:
         raise UserError(
-            f"recipe {recipe.name}: training.metric_for_best_model '{wanted}' is not a metric of "
-            f"this task{nearest(wanted, produced)}"
+            f"recipe {recipe.name}: {place} '{wanted}' is not a metric of this task"
+            f"{nearest(wanted, produced)}"
         )

@@ -36,6 +36,15 @@ class Plan:
         return f"stages.{self.name}" if self.name else "model"
 
     @property
+    def metric_place(self) -> str:
+        """Where the metric is named that decides, for messages."""
+        own = f"stages.{self.name}." if self.name else ""
+        if self.stopping.metric:
+            return f"{own if self.stage.early_stopping else ''}early_stopping.metric"
+        named = "metric_for_best_model" in self.stage.training
+        return f"{own if named else ''}training.metric_for_best_model"
+
+    @property
     def stopping(self) -> Stopping:
         """When it ends early."""
         return self.recipe.early_stopping
