@@ -135,7 +135,7 @@ class HfpipeTrainer(SafeCheckpoints, Trainer):
             try:
                 return self._learn(model, inputs[MICRO], num_items_in_batch)
             except torch.OutOfMemoryError as error:
-                rows = max(len(each[LABELS]) for each in inputs[MICRO]) // self.parts
+                rows = -(-max(len(each[LABELS]) for each in inputs[MICRO]) // self.parts)
                 if rows < 2 or self.args.world_size > 1:
                     raise self.watch.out_of_memory(rows, inputs[MICRO]) from error
                 self.parts *= 2
