@@ -94,6 +94,7 @@ class Course:
 
     def run(self) -> None:
         """Go through all stages that are not done; the model then has the best weights."""
+        self.journal.write()
         self.initial = _learns(self.learning.model)
         plans = plans_of(self.learning.recipe)
         done = len(self.journal.stages)
