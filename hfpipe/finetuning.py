@@ -130,7 +130,6 @@ def _opened(run: Run, options: FinetuneOptions) -> Journal:
     journal = Journal(folder, identity, secrets.token_hex(4), writes=is_main())
     if is_main():
         shutil.rmtree(folder, ignore_errors=True)
-        journal.write()
     barrier()
     return journal
 
