@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from transformers.models.deberta_v2.modeling_deberta_v2 import make_log_bucket_position
 
-CHUNK = 1 << 18
-"""So many scores at a time, at least one row of the batch: a megabyte in float32."""
+CHUNK = 1 << 16
+"""So many scores at a time, at least one row of the batch: 256 KiB in float32."""
 BLOCK = 128
 """Rows of scores that share a window of distances."""
 
