@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from hfpipe.hub.endpoint import Endpoint
 from hfpipe.hub.provenance import provenance
 from hfpipe.hub.publish import Published
-from hfpipe.processes import barrier, is_main, on_main
+from hfpipe.processes import all_alive, barrier, is_main, on_main
 from hfpipe.recipe import Recipe, as_yaml
 from hfpipe.runs import FinetuneOptions, Run, plan_run
 
@@ -82,7 +82,8 @@ def finetune(recipe: Recipe, endpoint: Endpoint, options: FinetuneOptions) -> Fi
     with _tracked(run, options) as (tracked, report_to):
         learning.reporting = replace(learning.reporting, report_to=report_to)
         learned = engine_of(learning.model).learn(learning, train, validation)
-        judged, choice = _judge(run, learned, validation, options.quiet)
+        with all_alive():
+            judged, choice = _judge(run, learned, validation, options.quiet)
         report = on_main(lambda: _report(run, learned, judged, tracked))
     threshold = choice.vote if choice else judged.record.threshold
     model = family.finish(learned.model, recipe, threshold)

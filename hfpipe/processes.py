@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import TypeVar
 
+from hfpipe.errors import RunError
+
 T = TypeVar("T")
+
+LOST = (
+    "Connection closed by peer",
+    "Connection reset by peer",
+    "Broken pipe",
+    "NCCL",
+    "Gloo",
+    "gloo",
+)
+"""What torch says where another process does not answer any more."""
 
 
 def is_main() -> bool:
@@ -23,12 +37,45 @@ def count() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
+def place() -> str:
+    """Which process this is, as a message begins; nothing where there is one.
+
+    >>> place()
+    ''
+    """
+    several = count() > 1
+    return f"process {int(os.environ.get('RANK', '0')) + 1} of {count()}: " if several else ""
+
+
 def barrier() -> None:
     """Wait until every process has come here; nothing where there is one."""
     import torch.distributed as dist
 
     if dist.is_available() and dist.is_initialized():
-        dist.barrier()
+        with all_alive():
+            dist.barrier()
+
+
+@contextmanager
+def all_alive() -> Iterator[None]:
+    """Where processes wait for each other: that one of them died is said in one line.
+
+    Raises:
+        RunError: It died.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if count() == 1 or not any(each in str(error) for each in LOST):
+            raise
+        with suppress(ValueError):  # what started the processes ends those that are left: this one
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # leaves, and has a line to say first
+        cause = " ".join(str(error).split())[:120]
+        raise RunError(
+            "another process of this run died, or is out of reach, so it cannot go on: its own "
+            "message says why; the same command with --resume goes on from the last checkpoint "
+            f"(seen: {cause}…)"
+        ) from error
 
 
 def on_main(make: Callable[[], T]) -> T:
@@ -45,5 +92,6 @@ def on_main(make: Callable[[], T]) -> T:
 
     PartialState(cpu=not torch.accelerator.is_available())
     said = [make() if is_main() else None]
-    broadcast_object_list(said)
+    with all_alive():
+        broadcast_object_list(said)
     return said[0]  # type: ignore[return-value]

@@ -21,6 +21,7 @@ from hfpipe.cli.prepare import prepare
 from hfpipe.cli.recipes import app as recipes
 from hfpipe.errors import HfpipeError
 from hfpipe.hub.provenance import redacted
+from hfpipe.processes import count, place
 from hfpipe.version import __version__
 
 EXAMPLES = {
@@ -34,6 +35,10 @@ EXAMPLES = {
 }
 
 SIGNALLED = {130: "interrupted", 143: "terminated"}
+OTHERS = (
+    ": either all processes of this run were told to end, or another process of this run died, and "
+    "its own message says why; the same command with --resume goes on from the last checkpoint"
+)
 
 app = typer.Typer(
     help="Labelled rows to a dataset, a fine-tuned model and an honest evaluation on a Hub.",
@@ -88,7 +93,7 @@ def main() -> None:
         code = left.code if isinstance(left, SystemExit) else 130
         if code not in SIGNALLED:
             raise
-        _leave(left, SIGNALLED[code], code, debug)
+        _leave(left, SIGNALLED[code] + (OTHERS if count() > 1 else ""), code, debug)
     except Exception as error:  # the last resort: a person sees a line, never a traceback
         line = " ".join(str(error).split())[:300]
         hint = "" if debug else " (run it again with --debug for the traceback)"
@@ -114,5 +119,7 @@ def _leave(error: BaseException, line: str, code: int, debug: bool) -> NoReturn:
         import traceback
 
         traceback.print_exception(error)
-    print(f"error: {line}", file=sys.stderr)
+    print(f"error: {place()}{line}", file=sys.stderr)
+    with suppress(ValueError):  # what started several processes now ends those that are left
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
     sys.exit(code)

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hfpipe.errors import RunError, UserError
+from hfpipe.errors import UserError
 from hfpipe.inputs.collator import Collator
 from hfpipe.inputs.encoding import LABELS
 from hfpipe.models.families.tabular import TabularFit
+from hfpipe.processes import all_alive
 from hfpipe.training.journal import Done, Journal
 from hfpipe.training.predict import table_of
 from hfpipe.training.reporting import Reporting
@@ -138,28 +139,18 @@ def _one_line_an_error() -> Iterator[None]:
     """What torch says at length, as the one line that matters.
 
     An error of the collator that a worker of the data loader found has the worker's whole traceback
-    as its message, which ends in the line itself. A process of the run that died is noticed by the
-    others when they wait for it.
+    as its message, which ends in the line itself.
 
     Raises:
         UserError: That of the collator.
         RunError: Another process of the run died.
     """
-    import torch.distributed as dist
-
     try:
-        yield
+        with all_alive():
+            yield
     except UserError as error:
         name = f"{UserError.__module__}.{UserError.__qualname__}: "
         raise UserError(str(error).rpartition(name)[2]) from error
-    except RuntimeError as error:
-        lost = ("Connection closed by peer", "Connection reset by peer", "NCCL", "Gloo")
-        if not (dist.is_initialized() and any(each in str(error) for each in lost)):
-            raise
-        raise RunError(
-            "another process of this run died, so it cannot go on: its own message says why; "
-            "the same command with --resume goes on from the last checkpoint"
-        ) from error
 
 
 class ByFit(Engine):

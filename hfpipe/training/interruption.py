@@ -10,6 +10,7 @@ from typing import Any
 from transformers.trainer_callback import TrainerCallback
 
 from hfpipe.errors import RunError
+from hfpipe.processes import count
 
 NAMES = {signal.SIGTERM: "SIGTERM", signal.SIGINT: "Ctrl-C"}
 
@@ -30,8 +31,8 @@ class Interrupted(RunError):
 class Interruption(TrainerCallback):
     """Saves a checkpoint and stops once a signal has come.
 
-    At the last step of an epoch it waits for what belongs to the epoch's end: a run that goes on
-    from there starts the next epoch, and nobody would evaluate this one.
+    At the last step of an epoch, or of all, it waits for what belongs to the epoch's end: a run
+    that goes on from there starts the next epoch, and nobody would evaluate this one.
     """
 
     def __init__(self) -> None:
@@ -40,13 +41,19 @@ class Interruption(TrainerCallback):
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Take both signals for the length of the block; a second one is what it was before."""
+        """Take both signals for the length of the block; a second one is what it was before.
+
+        Not so where a run has several processes: what started them hands every signal on to them,
+        also one that they have had themselves, and would break off the saving. It kills them if
+        they take too long.
+        """
         before: dict[int, Any] = {}
         number: int
 
         def heard(number: int, frame: object) -> None:
             self.number = number
-            signal.signal(number, before[number])
+            if count() == 1:
+                signal.signal(number, before[number])
 
         try:
             for number in NAMES:
@@ -77,7 +84,8 @@ class Interruption(TrainerCallback):
         """Stop after this step, unless the epoch ends with it."""
         loader = kwargs.get("train_dataloader")
         steps = len(loader) if loader is not None else 0
-        if self.heard_anywhere() and not (steps and state.global_step % steps == 0):
+        ends = state.global_step >= state.max_steps or (steps and state.global_step % steps == 0)
+        if self.heard_anywhere() and not ends:
             self.within_epoch = True
             control.should_save = control.should_training_stop = True
 
