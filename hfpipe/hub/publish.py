@@ -79,6 +79,7 @@ def publish(
     *,
     private: bool = True,
     delete: Sequence[str] = (),
+    keep: Sequence[str] = (),
 ) -> Published:
     """Put files into a repo in one commit, making the repo first if there is none.
 
@@ -91,6 +92,7 @@ def publish(
         private: Whether a repo that this call makes is private. An existing one stays as it is.
         delete: Paths to remove in the same commit, where the repo has them; ``*`` stands for any
             text.
+        keep: Paths that stay all the same.
 
     Returns:
         The commit, and whether anything changed.
@@ -113,7 +115,7 @@ def publish(
             commit = client.create_commit(
                 repo_id,
                 repo_type=repo_type,
-                operations=_operations(client, repo_id, repo_type, files, delete),
+                operations=_operations(client, repo_id, repo_type, files, delete, keep),
                 commit_message=message,
             )
         except BaseException:
@@ -137,6 +139,7 @@ def _operations(
     repo_type: str,
     files: Mapping[str, Path | bytes],
     delete: Sequence[str],
+    keep: Sequence[str],
 ) -> list[Any]:
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
@@ -149,8 +152,11 @@ def _operations(
     ]
     if delete:
         held = client.list_repo_files(repo_id, repo_type=repo_type)
-        found = {path for pattern in delete for path in fnmatch.filter(held, pattern)}
-        gone = sorted(found - set(files))
+        found, kept = (
+            {path for pattern in patterns for path in fnmatch.filter(held, pattern)}
+            for patterns in (delete, keep)
+        )
+        gone = sorted(found - kept - set(files))
         operations += [CommitOperationDelete(path_in_repo=path) for path in gone]
     return operations
 

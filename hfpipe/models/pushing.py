@@ -28,6 +28,8 @@ MODEL_FILES = (
     "processor.safetensors",
 )
 """What an earlier model may have left in its repo, and a loader would take for this one's."""
+CHECKPOINTS = ("last-checkpoint/*", "checkpoint-*/*")
+"""Where ``training.hub_strategy`` puts whole checkpoints."""
 
 
 def push_model(
@@ -61,5 +63,12 @@ def push_model(
         origins = ", ".join(each["repo_id"] for each in story["origins"].values())
         message = f"Fine-tune {origins or story['recipe']} on {story['dataset']['repo_id']}"
         return publish(
-            endpoint, repo_id, "model", files, message, private=private, delete=MODEL_FILES
+            endpoint,
+            repo_id,
+            "model",
+            files,
+            message,
+            private=private,
+            delete=MODEL_FILES,
+            keep=CHECKPOINTS,
         )
