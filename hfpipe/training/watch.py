@@ -84,7 +84,8 @@ class Watch(TrainerCallback):
             return
         value = float(metrics[key]) * (1 if args.greater_is_better else -1)
         self.first = value if self.first is None else self.first
-        self.improved |= value > self.first
+        perfect = 1.0 if args.greater_is_better else 0.0  # there is nothing left to improve
+        self.improved |= value > self.first or value >= perfect
         self.evaluations += 1
         if self.evaluations == IN_VAIN and not self.improved:
             self.say(
