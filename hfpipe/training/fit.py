@@ -67,9 +67,11 @@ def training_arguments(recipe: Recipe, folder: Path, reporting: Reporting) -> Tr
     try:
         return TrainingArguments(**chosen)
     except (TypeError, ValueError) as error:
-        raise UserError(
-            f"recipe {recipe.name}: training: {' '.join(str(error).split())[:300]}"
-        ) from error
+        said = " ".join(str(error).split())[:300]
+        # Of a name that is none of a list, transformers says the list, but not the argument.
+        wrong = (key for key, each in chosen.items() if said.startswith(f"{each} is not a valid"))
+        place = ".".join(["training", *list(wrong)[:1]])
+        raise UserError(f"recipe {recipe.name}: {place}: {said}") from error
 
 
 def step_rows(recipe: Recipe, arguments: TrainingArguments) -> int:
