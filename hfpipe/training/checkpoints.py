@@ -30,6 +30,7 @@ from transformers.utils import (
 
 from hfpipe.errors import UserError
 from hfpipe.files import write_text
+from hfpipe.training.shards import cut_state, gathered, put_weights, weights_of
 from hfpipe.training.states import flaw_of_file, flaw_of_state, load_state, save_state
 
 logger = logging.getLogger(__name__)
@@ -42,7 +43,8 @@ _WEIGHTS = (SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME, ADAPTER_SAFE_WEIGHTS_NAM
 class SafeCheckpoints(Trainer):
     """Mixin before a Trainer: its checkpoints hold no pickle and come back bit for bit.
 
-    FSDP, DeepSpeed, XLA and SageMaker shard their state in formats of their own: there the stock
+    What FSDP has cut up is gathered, so that its checkpoints are like all others. FSDP's first
+    version, DeepSpeed, XLA and SageMaker shard their state in formats of their own: there the stock
     Trainer does what it does, and only the arguments are JSON.
 
     >>> from transformers import Seq2SeqTrainer
@@ -50,6 +52,13 @@ class SafeCheckpoints(Trainer):
     >>> [each.__name__ for each in T.__mro__][:4]
     ['T', 'SafeCheckpoints', 'Seq2SeqTrainer', 'Trainer']
     """
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """As stock; what is cut up is gathered."""
+        if self._is_cut():
+            self._save(output_dir, state_dict=weights_of(self.model))
+        else:
+            super().save_model(output_dir, _internal_call)
 
     def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
         folder = Path(output_dir if output_dir is not None else self.args.output_dir)
@@ -66,8 +75,10 @@ class SafeCheckpoints(Trainer):
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
         if self._is_sharded():
             super()._save_optimizer_and_scheduler(output_dir)
-        elif self.args.should_save:
-            state = self.optimizer.state_dict()
+            return
+        state = self.optimizer.state_dict()
+        state = gathered(state) if self._is_cut() else state
+        if self.args.should_save:
             groups, parameters = state["param_groups"], self._parameters()
             more = {"param_groups": groups, "parameters": parameters}
             save_state(output_dir, _OPTIMIZER, state["state"], **more)
@@ -81,7 +92,7 @@ class SafeCheckpoints(Trainer):
         self._check_parameters(checkpoint, saved.pop("parameters", []))
         schedule = _loaded(checkpoint, _SCHEDULE)["state"]
         try:
-            self.optimizer.load_state_dict(saved)
+            self.optimizer.load_state_dict(cut_state(saved, self.optimizer))
             self.lr_scheduler.load_state_dict(schedule)
         except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
             what = f"its optimizer or schedule is not that of this run ({error})"
@@ -144,14 +155,27 @@ class SafeCheckpoints(Trainer):
         if not self._is_sharded() and (flaw := flaw_of(Path(resume_from_checkpoint))):
             _refuse(resume_from_checkpoint, flaw)
         try:
-            super()._load_from_checkpoint(resume_from_checkpoint, model)
+            if self._is_cut():
+                put_weights(model or self.model, resume_from_checkpoint)
+            else:
+                super()._load_from_checkpoint(resume_from_checkpoint, model)
         except (RuntimeError, ValueError, KeyError, SafetensorError) as error:
             _refuse(resume_from_checkpoint, f"its weights do not fit this model ({error})", error)
+
+    def _load_best_model(self) -> None:
+        if self._is_cut():
+            put_weights(self.model, str(self.state.best_model_checkpoint))
+        else:
+            super()._load_best_model()
+
+    def _is_cut(self) -> bool:
+        """Whether FSDP, in its second version, has the model."""
+        return bool(self.is_fsdp_enabled and self.accelerator.is_fsdp2)
 
     def _is_sharded(self) -> bool:
         return bool(
             self.is_deepspeed_enabled
-            or self.is_fsdp_enabled
+            or (self.is_fsdp_enabled and not self._is_cut())
             or is_torch_xla_available()
             or is_sagemaker_mp_enabled()
         )

@@ -124,6 +124,8 @@ class Course:
         return open_groups(model, plan.stage, plan.recipe.model.freeze, self.initial, plan.place)
 
     def _stage(self, plan: Plan) -> None:
+        from hfpipe.training.shards import made_whole
+
         notes = self._prepare(plan)
         folder = plan.folder(self.learning.folder)
         if plan.index:
@@ -132,7 +134,11 @@ class Course:
         with self._trainer(plan) as trainer:
             for note in notes:
                 trainer.watch.say(note)
+            # FSDP cuts a model up where it is; only a copy from before is what it was.
+            before = copy.deepcopy(self.learning.model) if trainer.is_fsdp_enabled else None
             train(trainer, folder)
+            if before is not None:
+                self.learning.model = made_whole(before, trainer.model)
             done = self._done(plan, trainer, time.perf_counter() - started)
         if not done.kept:
             self._load(folder / START)
@@ -151,6 +157,7 @@ class Course:
         from hfpipe.training.feature_cache import cached
         from hfpipe.training.hub_pushes import HubPushes
         from hfpipe.training.selection import EarlyStopping
+        from hfpipe.training.shards import settings_kept
         from hfpipe.training.watch import Watch
 
         learning, batches, stopping = self.learning, plan.recipe.batches, plan.stopping
@@ -158,7 +165,8 @@ class Course:
         arguments = training_arguments(plan.recipe, folder, learning.reporting)
         as_they_are = nullcontext((learning.collator, list(self.splits)))
         kept = cached(learning.model, learning.collator, self.splits, learning.reporting.quiet)
-        with kept if batches.cache else as_they_are as (collator, (rows, held_out)):
+        fed = kept if batches.cache else as_they_are
+        with settings_kept(), fed as (collator, (rows, held_out)):
             trainer = build_trainer(
                 learning.model,
                 arguments,
