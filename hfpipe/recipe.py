@@ -202,7 +202,8 @@ def validate_training(
     from transformers import TrainingArguments
 
     known = {each.name for each in fields(TrainingArguments) if each.init}
-    hints = get_type_hints(TrainingArguments)
+    # Typed for its command line, which cannot say that it is meant to be true or false.
+    hints = get_type_hints(TrainingArguments) | {"fsdp": bool | str | None}
     for key, value in (recipe.training if given is None else given).items():
         if key in SET_ELSEWHERE:
             raise UserError(

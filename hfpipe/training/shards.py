@@ -19,6 +19,15 @@ from transformers.utils import SAFE_WEIGHTS_INDEX_NAME
 SWITCH = "ACCELERATE_USE_FSDP"
 
 
+def is_to_be_cut(training: Mapping[str, Any]) -> bool:
+    """Whether a run has FSDP, by its training arguments or by ``accelerate launch --use_fsdp``.
+
+    >>> is_to_be_cut({"fsdp": "full_shard"}), is_to_be_cut({"fsdp": ""})
+    (True, False)
+    """
+    return bool(training.get("fsdp")) or os.environ.get(SWITCH, "").lower() == "true"
+
+
 @contextmanager
 def settings_kept() -> Iterator[None]:
     """Take back at the end what accelerate sets for good: FSDP for every Trainer that follows."""

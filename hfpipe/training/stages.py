@@ -124,18 +124,19 @@ class Course:
         return open_groups(model, plan.stage, plan.recipe.model.freeze, self.initial, plan.place)
 
     def _stage(self, plan: Plan) -> None:
-        from hfpipe.training.shards import made_whole
+        from hfpipe.training.shards import is_to_be_cut, made_whole
 
         notes = self._prepare(plan)
         folder = plan.folder(self.learning.folder)
         if plan.index:
             self._save(folder / START)
+        # FSDP cuts a model up where it is; only a copy from before is what it was.
+        cut = is_to_be_cut(plan.recipe.training)
+        before = copy.deepcopy(self.learning.model) if cut else None
         started = time.perf_counter()
         with self._trainer(plan) as trainer:
             for note in notes:
                 trainer.watch.say(note)
-            # FSDP cuts a model up where it is; only a copy from before is what it was.
-            before = copy.deepcopy(self.learning.model) if trainer.is_fsdp_enabled else None
             train(trainer, folder)
             if before is not None:
                 self.learning.model = made_whole(before, trainer.model)
