@@ -225,6 +225,7 @@ def _report(run: Run, learned: Learned, judged: Judged, tracked: Any) -> Path:
         judged.record,
         judged.rows,
         curves=learned.history,
+        stages=[each.name for each in learned.stages if each.name],
         provenance=provenance(),
     )
     log_evaluation(tracked, judged.rows, run.task.labels, judged.record.metrics, report)

@@ -17,24 +17,44 @@ MOST = 4
 Lines = dict[str, list[tuple[float, float]]]
 
 
-def curve_plots(history: Sequence[Mapping[str, Any]]) -> list[Markup]:
+def curve_plots(history: Sequence[Mapping[str, Any]], stages: Sequence[str] = ()) -> list[Markup]:
     """Draw the loss (train and validation) and the main validation metrics over time.
 
     Args:
         history: Entries as the Trainer logs them: ``loss``, ``eval_loss``, ``eval_accuracy``,
-            each with its ``epoch`` or ``step``. Values that are not finite are left out.
+            each with its ``epoch`` or ``step``, and the number of its ``stage`` where there are
+            some. Values that are not finite are left out.
+        stages: Their names, from the first on.
     """
-    plots = []
+    plots, borders = [], stage_ends(history, stages)
     loss = learning_lines(history, {"loss": "train", "eval_loss": "validation"})
     if loss:
-        plots.append(curves_plot("loss", "Loss", loss, _axis(history)))
+        plots.append(curves_plot("loss", "Loss", loss, _axis(history), borders))
     logged = {name.removeprefix("eval_"): None for entry in history for name in entry}
     wanted = shown(logged)[:MOST]
     names = {f"eval_{name}": title(name) for name in wanted}
     scores = learning_lines(history, names)
     if scores:
-        plots.append(curves_plot("scores", "Validation metrics", scores, _axis(history)))
+        plots.append(curves_plot("scores", "Validation metrics", scores, _axis(history), borders))
     return plots
+
+
+def stage_ends(
+    history: Sequence[Mapping[str, Any]], stages: Sequence[str]
+) -> list[tuple[str, float]]:
+    """Where on the axis of the curves each stage ends.
+
+    >>> log = [{"epoch": 1.0, "stage": 1}, {"epoch": 1.5, "stage": 2}, {"epoch": 2.0, "stage": 2}]
+    >>> stage_ends(log, ["head", "all"])
+    [('head', 1.0), ('all', 2.0)]
+    """
+    key = _axis(history).lower()
+    found = []
+    for number, name in enumerate(stages, 1):
+        places = [each[key] for each in history if each.get("stage") == number and key in each]
+        if places:
+            found.append((name, float(max(places))))
+    return found
 
 
 def learning_lines(history: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> Lines:

@@ -157,7 +157,13 @@ def reliability_plot(
     return drawing("reliability", 392, 436, "Reliability diagram", "; ".join(said), parts)
 
 
-def curves_plot(identity: str, title: str, lines: Mapping[str, Points], across: str) -> Markup:
+def curves_plot(
+    identity: str,
+    title: str,
+    lines: Mapping[str, Points],
+    across: str,
+    stages: Sequence[tuple[str, float]] = (),
+) -> Markup:
     """Draw lines over training time.
 
     Args:
@@ -165,6 +171,7 @@ def curves_plot(identity: str, title: str, lines: Mapping[str, Points], across: 
         title: What is drawn; the name of the axis upwards too.
         lines: Name to points, in the order of the key.
         across: Name of the axis across.
+        stages: Each stage of training and where on the axis it ends, in order.
     """
     xs = [x for points in lines.values() for x, _ in points]
     ys = [y for points in lines.values() for _, y in points]
@@ -173,7 +180,8 @@ def curves_plot(identity: str, title: str, lines: Mapping[str, Points], across: 
     top = 34 + 20 * len(lines)
     frame = Frame(44, top, 330, 210, (sideways[0], sideways[-1]), (up[0], up[-1]))
     parts = [legend(list(lines), 18, 10, lines=True), axes(frame, sideways, up, (across, title))]
-    said = []
+    parts += _borders(frame, stages)
+    said = [f"Stages: {', '.join(name for name, _ in stages)}"] if stages else []
     for index, (name, points) in enumerate(lines.items()):
         style = f"--line: var(--series-{index % SERIES + 1}); stroke-dasharray: "
         path = " ".join(f"{frame.across(x):.1f},{frame.down(y):.1f}" for x, y in points)
@@ -186,3 +194,16 @@ def curves_plot(identity: str, title: str, lines: Mapping[str, Points], across: 
             ]
         said.append(f"{name}: {points[0][1]:.3g} at first, {points[-1][1]:.3g} at last")
     return drawing(identity, 392, top + 254, title, "; ".join(said), parts)
+
+
+def _borders(frame: Frame, stages: Sequence[tuple[str, float]]) -> list[Markup]:
+    """A dashed line where a stage ends and the next begins, and the stages' names between them."""
+    parts, start = [], frame.x[0]
+    bottom, top = frame.down(frame.y[0]), frame.down(frame.y[1])
+    for at, (name, end) in enumerate(stages):
+        middle = (frame.across(start) + frame.across(min(end, frame.x[1]))) / 2
+        parts.append(label(middle, bottom - 6, shortened(name, LABEL_CHARACTERS // 2), "middle"))
+        if at < len(stages) - 1:
+            parts.append(line(frame.across(end), bottom, frame.across(end), top, "ideal"))
+        start = end
+    return parts

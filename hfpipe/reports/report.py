@@ -49,6 +49,7 @@ def write_report(
     confusion: npt.ArrayLike | None = None,
     labels: Sequence[str] | None = None,
     curves: Sequence[Mapping[str, Any]] | None = None,
+    stages: Sequence[str] = (),
     provenance: Mapping[str, Any] | None = None,
     title: str | None = None,
 ) -> Path:
@@ -61,6 +62,7 @@ def write_report(
         confusion: Counts of true by predicted class; by default counted from ``predictions``.
         labels: The model's labels, in order; by default those of the record.
         curves: The Trainer's ``log_history``, for learning curves.
+        stages: Names of the stages that ``curves`` numbers.
         provenance: From :func:`hfpipe.hub.provenance.provenance`.
         title: The page's heading; by default the model's name.
 
@@ -68,7 +70,9 @@ def write_report(
         The path.
     """
     found = dict(record) if isinstance(record, Mapping) else record.to_dict()
-    page = render_report(found, list(predictions), confusion, labels, curves, provenance, title)
+    page = render_report(
+        found, list(predictions), confusion, labels, curves, provenance, title, stages
+    )
     return write_text(path, page)
 
 
@@ -80,6 +84,7 @@ def render_report(
     curves: Sequence[Mapping[str, Any]] | None = None,
     provenance: Mapping[str, Any] | None = None,
     title: str | None = None,
+    stages: Sequence[str] = (),
 ) -> str:
     """Give the page as text; the arguments are those of :func:`write_report`."""
     names = list(labels or record["per_class"])
@@ -107,7 +112,7 @@ def render_report(
         per_class=classes_table(record),
         slices=slice_tables(record),
         reliability=reliability_of(kind, scored, record),
-        curves=curve_plots(curves or []),
+        curves=curve_plots(curves or [], stages),
         errors=errors_of(kind, scored, record),
         provenance=provenance or {},
     )
