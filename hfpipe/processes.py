@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 from typing import TypeVar
 
 from hfpipe.errors import RunError
@@ -21,6 +22,10 @@ LOST = (
     "gloo",
 )
 """What torch says where another process does not answer any more."""
+
+PATIENCE = timedelta(hours=2)
+"""The others wait so long while the first prepares, judges or pushes; torch's own limit is minutes
+on a GPU. ``training.ddp_timeout`` counts where the Trainer comes first."""
 
 
 def is_main() -> bool:
@@ -90,7 +95,7 @@ def on_main(make: Callable[[], T]) -> T:
     from accelerate import PartialState
     from accelerate.utils import broadcast_object_list
 
-    PartialState(cpu=not torch.accelerator.is_available())
+    PartialState(cpu=not torch.accelerator.is_available(), timeout=PATIENCE)
     said = [make() if is_main() else None]
     with all_alive():
         broadcast_object_list(said)
