@@ -1,4 +1,8 @@
-"""One contender of ``topics_training``, in a process of its own that waits before every step."""
+"""One contender of ``topics_training``, in a process of its own that waits before every step.
+
+Ours draws the batches, and the plain Trainer is given the same rows in the same order: so a step of
+one and of the other differ in nothing but how they are made.
+"""
 
 from __future__ import annotations
 
@@ -23,11 +27,22 @@ from transformers import (
 )
 from transformers.utils import logging
 
+from benchmarks._gemm import training_flops
 from hfpipe.demonstrating import demo_rows
+from hfpipe.recipe import load_recipe
+
+BATCH = 32
 
 
 class Turns(TrainerCallback):
-    """Before every step, wait for a line on standard input; after it, say how long it took."""
+    """Before every step, wait for a line on standard input; after it, say how long it took.
+
+    Args:
+        flops: Useful ones of each step.
+    """
+
+    def __init__(self, flops: list[int]) -> None:
+        self.flops = flops
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Wait for the turn. The batch is made by now: reading it is not timed."""
@@ -40,7 +55,9 @@ class Turns(TrainerCallback):
         if torch.cuda.is_available():
             torch.cuda.synchronize()
         seconds = time.perf_counter() - self.started
-        print(json.dumps({"seconds": seconds, "rows": args.train_batch_size}), flush=True)
+        flops = self.flops[state.global_step - 1]
+        done = {"seconds": seconds, "rows": args.train_batch_size, "flops": flops}
+        print(json.dumps(done), flush=True)
 
 
 def base_folder() -> Path:
@@ -66,13 +83,54 @@ def encoded(tokenizer: Any, **padding: Any) -> tuple[Dataset, int]:
     return Dataset.from_dict(columns), len(topics)
 
 
+def drawn(lengths: list[int]) -> list[int]:
+    """The rows of an epoch as ours trains on them, ``BATCH`` a step."""
+    from hfpipe.training.batches import StepSampler
+
+    recipe = load_recipe("topics_minilm")
+    strategy, seed = recipe.training["train_sampling_strategy"], recipe.training["seed"]
+    steps = StepSampler(lengths, rows_per_step=BATCH, max_rows=BATCH, strategy=strategy, seed=seed)
+    return [row for step in steps for micro in step for row in micro]
+
+
+def useful_shares() -> dict[str, float]:
+    """The share of an epoch's tokens that are no padding: ours, and stock ``group_by_length``."""
+    from transformers.trainer_pt_utils import LengthGroupedSampler
+
+    rows, _ = encoded(AutoTokenizer.from_pretrained(base_folder()))
+    lengths = list(rows["length"])
+    stock = LengthGroupedSampler(
+        BATCH, lengths=lengths, generator=torch.Generator().manual_seed(42)
+    )
+    return {"ours": useful(lengths, drawn(lengths)), "plain": useful(lengths, list(stock))}
+
+
+def useful(lengths: list[int], order: list[int]) -> float:
+    """The share of tokens that are no padding, in batches of rows in this order.
+
+    >>> useful([1, 3], [0, 1])
+    0.6666666666666666
+    """
+    steps = [order[start : start + BATCH] for start in range(0, len(order), BATCH)]
+    padded = sum(len(step) * max(lengths[row] for row in step) for step in steps)
+    return sum(lengths[row] for row in order) / padded
+
+
+def step_flops(model: Any, lengths: list[int], order: list[int], size: int) -> list[int]:
+    """Useful FLOPs of each step of ``size`` rows in this order."""
+    config = model.config
+    widths = (config.num_hidden_layers, config.hidden_size, config.intermediate_size)
+    starts = range(0, len(order), size)
+    steps = [[lengths[row] for row in order[start : start + size]] for start in starts]
+    return [training_flops(step, *widths, config.num_labels) for step in steps]
+
+
 def ours(model: Any, tokenizer: Any, rows: Dataset, steps: int, scratch: str) -> Trainer:
     """What ``hfpipe finetune --recipe topics_minilm`` sets up."""
     from hfpipe.inputs.collator import Collator
     from hfpipe.inputs.kinds.text import TextInput
     from hfpipe.inputs.processor import Processor
     from hfpipe.metrics.tasks import task_of
-    from hfpipe.recipe import load_recipe
     from hfpipe.training.fit import build_trainer, training_arguments
     from hfpipe.training.reporting import Reporting
 
@@ -90,17 +148,17 @@ def ours(model: Any, tokenizer: Any, rows: Dataset, steps: int, scratch: str) ->
 
 
 def plain(model: Any, tokenizer: Any, rows: Dataset, steps: int, scratch: str) -> Trainer:
-    """The stock Trainer tuned by hand: length groups, dynamic padding, bf16 where it is fast."""
+    """The stock Trainer tuned by hand: rows of like length, little padding, bf16 where fast."""
     from hfpipe.training.precision import bf16_is_fast
 
     arguments = TrainingArguments(
         output_dir=scratch,
         max_steps=steps,
-        per_device_train_batch_size=32,
+        per_device_train_batch_size=BATCH,
         learning_rate=3e-4,
         lr_scheduler_type="cosine",
         weight_decay=0.01,
-        train_sampling_strategy="group_by_length",
+        train_sampling_strategy="sequential",
         bf16=bf16_is_fast(),
         report_to="none",
         save_strategy="no",
@@ -110,7 +168,7 @@ def plain(model: Any, tokenizer: Any, rows: Dataset, steps: int, scratch: str) -
     return Trainer(
         model=model,
         args=arguments,
-        train_dataset=rows,
+        train_dataset=rows.select(drawn(list(rows["length"]))),
         processing_class=tokenizer,
         data_collator=DataCollatorWithPadding(tokenizer),
     )
@@ -146,7 +204,10 @@ def main(name: str, steps: int) -> None:
     )
     with tempfile.TemporaryDirectory() as scratch:
         trainer = CONTENDERS[name](model, tokenizer, rows, steps, scratch)
-        trainer.add_callback(Turns())
+        lengths = list(rows["length"])
+        order = range(len(rows)) if name == "original" else drawn(lengths)
+        size = trainer.args.train_batch_size
+        trainer.add_callback(Turns(step_flops(model, lengths, list(order), size)))
         trainer.train()
 
 
