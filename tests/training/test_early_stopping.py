@@ -174,12 +174,12 @@ def test_the_best_checkpoint_is_chosen_as_early_stopping_counts(tmp_path):
 def test_a_stage_ends_by_its_own_patience_and_metric_not_by_the_recipe_s(hub, tiny_bert, tmp_path):
     """Nothing learns at a rate of 0: no evaluation is better than the first one."""
     dataset = topics_of(hub, "stopping", 24)
-    training = {**BEST, "num_train_epochs": 6, "learning_rate": 0.0}
+    training = {**BEST, "num_train_epochs": 5, "learning_rate": 0.0}
     stages = {
         "short": {},
-        "long": {"early_stopping": {"patience": 3, "metric": "accuracy"}},
-        "late": {"early_stopping": {"patience": 1, "min_epochs": 4}},
-        "never": {"early_stopping": {}, "training": {"num_train_epochs": 5}},
+        "long": {"early_stopping": {"patience": 2, "metric": "accuracy"}},
+        "late": {"early_stopping": {"patience": 1, "min_epochs": 3}},
+        "never": {"early_stopping": {}, "training": {"num_train_epochs": 3}},
     }
     tuned = learn(
         hub,
@@ -194,9 +194,9 @@ def test_a_stage_ends_by_its_own_patience_and_metric_not_by_the_recipe_s(hub, ti
     told = {each["name"]: each for each in story(hub, tuned)["stages"]}
     assert {name: each["epochs"] for name, each in told.items()} == {
         "short": 2.0,
-        "long": 4.0,
-        "late": 4.0,
-        "never": 5.0,
+        "long": 3.0,
+        "late": 3.0,
+        "never": 3.0,
     }
     assert [each["stopped"] for each in told.values()] == [True, True, True, False]
     assert [each["metric"] for each in told.values()] == ["loss", "accuracy", "loss", "loss"]
@@ -204,4 +204,4 @@ def test_a_stage_ends_by_its_own_patience_and_metric_not_by_the_recipe_s(hub, ti
     assert [each["kept"] for each in told.values()] == [True, True, True, False]
     curves = json.loads((tuned.folder / "curves.json").read_text())
     said = [each["stage"] for each in curves if "eval_loss" in each]
-    assert said == [1] * 2 + [2] * 4 + [3] * 4 + [4] * 5
+    assert said == [1] * 2 + [2] * 3 + [3] * 3 + [4] * 3

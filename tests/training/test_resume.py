@@ -21,10 +21,12 @@ import pytest
 from transformers import TrainerControl
 
 from hfpipe.errors import UserError
+from hfpipe.training.journal import Journal
 from tests.training.staged import BEST, LORA, bert, learn, recipe_file, same, topics_of
 from tests.training.support import pushed_bytes
 
 KILLS = int(os.environ.get("HFPIPE_KILLS", "1"))
+END = "3-end.safetensors"
 IMPORTS = [
     "hfpipe.cli.app",
     "hfpipe.finetuning",
@@ -202,7 +204,7 @@ def test_a_signal_saves_and_leaves_with_its_code_and_one_line(killed):
 
 
 def test_the_weights_of_a_run_that_was_killed_are_those_of_one_that_was_not(hub, killed, whole):
-    ends = [each / "checkpoints" / "3-end.safetensors" for each in (killed.out, whole.folder)]
+    ends = [each / "checkpoints" / END for each in (killed.out, whole.folder)]
     assert same(*ends)
     pushed = SimpleNamespace(model=SimpleNamespace(repo_id="local/killed", revision="main"))
     assert pushed_bytes(hub, pushed, "model.safetensors") == pushed_bytes(
@@ -258,7 +260,7 @@ def test_killed_between_two_stages_it_ends_the_first_again_without_a_step(
     (place / "progress.json").write_text(json.dumps({**journal, "stages": []}))
     for path in ("adapters", "upper"):
         shutil.rmtree(place / path)
-    (place / "3-end.safetensors").unlink()
+    (place / END).unlink()
     kept = {each.name for each in (place / "head").glob("checkpoint-*")}
     again = learn(
         hub,
@@ -269,9 +271,7 @@ def test_killed_between_two_stages_it_ends_the_first_again_without_a_step(
         out=folder / "between",
     )
     assert {each.name for each in (place / "head").glob("checkpoint-*")} == kept
-    assert same(
-        *(each / "checkpoints" / "3-end.safetensors" for each in (again.folder, whole.folder))
-    )
+    assert same(*(each / "checkpoints" / END for each in (again.folder, whole.folder)))
     assert curves(again.folder) == curves(whole.folder)
 
 
@@ -317,13 +317,23 @@ def test_another_recipe_is_refused_with_both_values(
     assert words in line
 
 
+@pytest.mark.parametrize(
+    "damage", ["", '{"stages": [', "[]", '{"stages": [{"nmae": 1}], "identity": {}}', "\udcff"]
+)
+def test_a_journal_that_cannot_be_read_is_named(tmp_path, damage):
+    path = tmp_path / "progress.json"
+    path.write_bytes(damage.encode(errors="surrogateescape"))
+    with pytest.raises(UserError) as caught:
+        Journal.read(tmp_path)
+    assert str(caught.value).startswith(f"{path} cannot be read (")
+    assert str(caught.value).endswith("start anew, without --resume")
+
+
 def test_a_damaged_journal_is_refused(hub, tiny_bert, dataset, tmp_path, finished):
     path = finished / "checkpoints" / "progress.json"
-    for damage in ("", '{"stages": [', "[]", '{"stages": [{"nmae": 1}], "identity": {}}', "\udcff"):
-        path.write_bytes(damage.encode(errors="surrogateescape"))
-        line = refusal(hub, tmp_path, finished, **recipe_of(tiny_bert, dataset))
-        assert line.startswith(f"{path} cannot be read (")
-        assert line.endswith("start anew, without --resume")
+    path.write_bytes(path.read_bytes()[:-20])
+    line = refusal(hub, tmp_path, finished, **recipe_of(tiny_bert, dataset))
+    assert line.startswith(f"{path} cannot be read (")
 
 
 def test_without_a_folder_the_newest_run_of_the_recipe_goes_on(

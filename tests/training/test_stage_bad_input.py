@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from hfpipe.errors import UserError
 from tests.training.broken import RIDGE
-from tests.training.staged import BEST, LAST, LORA, bert, learn, topics_of
+from tests.training.staged import (
+    BEST,
+    LAST,
+    LORA,
+    bert,
+    learn,
+    recipe_file,
+    same,
+    topics_of,
+)
 
 Refused = Callable[..., str]
 
@@ -50,6 +60,45 @@ def groups(*names: str, **rates: Any) -> dict[str, Any]:
     return {"it": {"groups": {**{name: {} for name in names}, **rates}}}
 
 
+@pytest.fixture
+def said(tmp_path) -> Callable[..., str]:
+    """The line that refuses a recipe once its model is there, as every run looks at it."""
+    from transformers import BertConfig, BertForSequenceClassification
+
+    from hfpipe.models.groups import freeze
+    from hfpipe.recipe import load_recipe
+    from hfpipe.runs import validate_recipe
+    from hfpipe.training.reporting import Reporting
+    from hfpipe.training.stages import check_stages
+
+    def said(stages: dict[str, Any], model: dict[str, Any] | None = None) -> str:
+        config = BertConfig(
+            vocab_size=9,
+            hidden_size=8,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            intermediate_size=8,
+        )
+        path = recipe_file(tmp_path, "refused", "local/any", bert("any", **(model or {})), stages)
+        recipe = load_recipe(str(path))
+        validate_recipe(recipe)
+        network = BertForSequenceClassification(config)
+        if recipe.model.freeze:
+            freeze(network, recipe.model.freeze)
+        before = {name: each.clone() for name, each in network.state_dict().items()}
+        learning = SimpleNamespace(
+            recipe=recipe, model=network, folder=tmp_path / "none", reporting=Reporting()
+        )
+        with pytest.raises(UserError) as caught:
+            check_stages(learning)  # type: ignore[arg-type]
+        assert same(before, network.state_dict())  # it looked at a copy
+        assert not (tmp_path / "none").exists()
+        assert "\n" not in str(caught.value)
+        return str(caught.value)
+
+    return said
+
+
 @pytest.mark.parametrize(
     ("stages", "words"),
     [
@@ -60,7 +109,6 @@ def groups(*names: str, **rates: Any) -> dict[str, Any]:
         (groups("layers.*", "layers.[01]"), "both stand for group 'layers.0'"),
         (groups(head=-1e-3), "stages.it.groups.head.learning_rate=-0.001: it is a number from 0"),
         (groups(head={"weight_decay": -1}), "stages.it.groups.head.weight_decay=-1.0"),
-        (groups(head={"learning_rate": ".inf"}), "stages.it.groups.head.learning_rate"),
         ({"it": {"layer_decay": 0}}, "stages.it.layer_decay=0.0: it is above 0 and at most 1"),
         ({"it": {"layer_decay": 1.5}}, "stages.it.layer_decay=1.5: it is above 0 and at most 1"),
         # The second of two is looked at as early as the first.
@@ -72,8 +120,14 @@ def groups(*names: str, **rates: Any) -> dict[str, Any]:
         ({"it": {"training": {"lr_scheduler_type": "linaer"}}}, "linaer"),
     ],
 )
-def test_groups_and_rates_that_cannot_be(turned_down, stages, words):
-    assert words in turned_down(stages)
+def test_groups_and_rates_that_cannot_be(said, stages, words):
+    assert words in said(stages)
+
+
+def test_a_run_is_refused_by_its_last_stage_before_any_row_is_encoded(turned_down):
+    stages = {"a": {"lora": "on", "groups": {"lora": {}}}, "b": groups("haed")["it"]}
+    line = turned_down(stages, {"lora": LORA})
+    assert "stages.b.groups: no group 'haed'; did you mean 'head'?" in line
 
 
 @pytest.mark.parametrize(
@@ -86,6 +140,15 @@ def test_groups_and_rates_that_cannot_be(turned_down, stages, words):
             "the model has no module 'nothing'; there is",
         ),
         ({"it": {"lora": "on"}}, {"lora": {"rank": 4}}, "model.lora: "),
+    ],
+)
+def test_frozen_groups_and_adapters_that_match_nothing(said, stages, model, words):
+    assert words in said(stages, model)
+
+
+@pytest.mark.parametrize(
+    ("stages", "model", "words"),
+    [
         (
             {"it": {"lora": "on"}},
             {},
@@ -111,7 +174,7 @@ def test_groups_and_rates_that_cannot_be(turned_down, stages, words):
         ),
     ],
 )
-def test_adapters_and_frozen_groups_that_cannot_be(turned_down, stages, model, words):
+def test_adapters_that_cannot_be(turned_down, stages, model, words):
     assert words in turned_down(stages, model)
 
 
@@ -137,6 +200,7 @@ def test_adapters_and_frozen_groups_that_cannot_be(turned_down, stages, model, w
         ({"it": {"training": {"hub_token": "hf_x"}}}, "stages.it.training.hub_token has another"),
         ({"a stage": {}}, "stages.a stage: a stage's name is letters, digits, _ and -"),
         ({"../up": {}}, "stages.../up: a stage's name is letters"),
+        (groups(head={"learning_rate": ".inf"}), "stages.it.groups.head.learning_rate"),
         (groups(head="fast"), "stages.it.groups.head"),
         ({"it": {"layer_decay": "half"}}, "stages.it.layer_decay"),
         ({"it": 3}, "stages.it"),
