@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from hfpipe.blocks import Stage
 from hfpipe.models.adapters import fold_in, has_adapters, put_on, take_off
-from hfpipe.processes import barrier, is_main
+from hfpipe.processes import barrier, is_main, on_main
 from hfpipe.training.fit import build_trainer, step_rows, training_arguments
 from hfpipe.training.journal import Done, Journal
 from hfpipe.training.plans import Plan, plans_of
@@ -257,8 +257,7 @@ def train(trainer: HfpipeTrainer, folder: Path) -> None:
 
     if is_main():
         remove_broken(folder)
-    barrier()
-    checkpoint = newest(folder)
+    checkpoint = on_main(lambda: newest(folder))
     if checkpoint is not None:
         _move_along(checkpoint)
         state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
