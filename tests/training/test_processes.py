@@ -119,6 +119,8 @@ def gated(base: str) -> dict[str, Any]:
 
 
 RECIPES = {"staged": staged, "tagged": tagged, "gated": gated}
+TOGETHER = {**dict(zip(RECIPES, RECIPES, strict=True)), "cut": "tagged"}
+"""What two processes learn, and what of one it must equal: ``cut`` is by FSDP."""
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +141,11 @@ def recipes(hub, tiny_bert, tmp_path_factory) -> dict[tuple[str, int], Path]:
         block = {"description": "toy", "evaluation": {"baselines": False}, **made}
         path.write_text(json.dumps(block))
         found[name, count] = path
+    cut = json.loads(found["tagged", 2].read_text())
+    config = {"transformer_layer_cls_to_wrap": ["BertLayer"]}
+    cut["training"] |= {"fsdp": True, "fsdp_config": config}
+    found["cut", 2] = folder / "cut-2.yaml"
+    found["cut", 2].write_text(json.dumps(cut))
     return found
 
 
@@ -208,6 +215,7 @@ def together(hub, recipes, folder, bereft) -> Started:
             "staged": ["--resume"],
             "tagged": ["--no-wandb", "--out", "tagged"],
             "gated": ["--no-wandb", "--out", "gated"],
+            "cut": ["--no-wandb", "--out", "cut"],
         }.items()
     ]
     (folder / "commands.json").write_text(json.dumps(commands, default=str))
@@ -227,7 +235,7 @@ def test_both_go_on_with_one_run_that_one_of_them_writes(hub, folder, together):
     assert together.code == 0, together.err
     pushed = [each for each in together.out.splitlines() if each.startswith("pushed ")]
     assert [each.split()[1].rpartition("/")[2] for each in pushed] == [
-        f"together-{name}" for name in RECIPES
+        f"together-{name}" for name in TOGETHER
     ]
     (run,) = folder.glob("runs/*/*")
     names = {each.name for each in run.iterdir()}
@@ -240,11 +248,11 @@ def test_both_go_on_with_one_run_that_one_of_them_writes(hub, folder, together):
     assert len(tracked) == 2
 
 
-@pytest.mark.parametrize("name", RECIPES)
-def test_two_processes_give_what_one_gives(hub, folder, alone, together, name):
+@pytest.mark.parametrize(("name", "like"), TOGETHER.items())
+def test_two_processes_give_what_one_gives(hub, folder, alone, together, name, like):
     assert together.code == 0, together.err
     where = next(folder.glob("runs/*/*")) if name == "staged" else folder / name
-    one, two = alone[name], seen(hub, f"local/together-{name}", where)
+    one, two = alone[like], seen(hub, f"local/together-{name}", where)
     assert two.commits == one.commits
     assert one.weights.keys() == two.weights.keys()
     for key, weights in one.weights.items():
