@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from hfpipe.blocks import Group, Stage
 from tests.end_to_end.support import wandb_records
 from tests.training.staged import BEST, LAST, LORA, bert, checkpoint, learn, same, topics_of
 from tests.training.support import (
@@ -225,98 +222,6 @@ def test_groups_learn_at_their_own_rates_exactly(hub, tiny_bert, dataset, base, 
     # Two weights that were equal at first end where one went twice as far from there.
     at = {name: moved[name]["classifier.bias"] for name in moved}
     torch.testing.assert_close(at["slow"], 2 * at["fast"], atol=1e-7, rtol=1e-4)
-
-
-@pytest.fixture
-def small() -> Any:
-    """A BERT of three layers, nothing of it learnt."""
-    from transformers import BertConfig, BertForSequenceClassification
-
-    config = BertConfig(
-        vocab_size=50,
-        hidden_size=8,
-        num_hidden_layers=3,
-        num_attention_heads=2,
-        intermediate_size=8,
-        num_labels=3,
-    )
-    return BertForSequenceClassification(config)
-
-
-def optimizer_groups(model: Any, stage: Stage, folder: Any) -> Callable[[str], list[Any]]:
-    """The groups of the optimizer of a stage, by the name of a group."""
-    from transformers import TrainingArguments
-
-    from hfpipe.training.rates import open_groups, rates_of
-    from hfpipe.training.trainer import HfpipeTrainer
-
-    arguments = TrainingArguments(
-        str(folder), learning_rate=1e-2, weight_decay=0.1, report_to="none", use_cpu=True
-    )
-    initial = {name: True for name, _ in model.named_parameters()}
-    open_groups(model, stage, [], initial, "stages.it")
-    rates = rates_of(model, stage, arguments, "stages.it")
-    trainer = HfpipeTrainer(model, arguments, train_collator=list, rates=rates)
-    made = trainer.create_optimizer().param_groups
-    names = {id(each): name for name, each in model.named_parameters()}
-    held = [names[id(each)] for group in made for each in group["params"]]
-    assert len(held) == len(set(held))
-    assert set(held) == {name for name, each in model.named_parameters() if each.requires_grad}
-    return lambda name: [
-        SimpleNamespace(**{**each, "names": [names[id(one)] for one in each["params"]]})
-        for each in made
-        if each["group"] == name
-    ]
-
-
-def test_weight_decay_is_a_group_s_own_and_none_is_on_biases_norms_and_adapters(small, tmp_path):
-    from hfpipe.models.adapters import put_on
-
-    put_on(small, LORA)
-    groups = {
-        "layers.2": Group(weight_decay=0.5),
-        "layers.[01]": Group(2e-3),
-        "head": Group(5e-3, 0.0),
-        "lora": Group(1e-3),
-    }
-    found = optimizer_groups(small, Stage(groups), tmp_path)
-    for name, (rate, decay) in {
-        "layers.0": (2e-3, 0.1),
-        "layers.1": (2e-3, 0.1),
-        "layers.2": (1e-2, 0.5),
-        "head": (5e-3, 0.0),
-        "lora": (1e-3, 0.0),
-    }.items():
-        parts = found(name)
-        assert parts
-        for part in parts:
-            assert part.lr == rate
-            plain = [each for each in part.names if "bias" in each or "LayerNorm" in each]
-            assert plain in ([], part.names)
-            assert part.weight_decay == (0.0 if plain else decay)
-    assert [len(part.names) for part in found("lora")] == [12]
-    assert found("embeddings") == []
-
-
-def test_each_layer_learns_at_a_share_of_the_one_above_it(small, tmp_path):
-    found = optimizer_groups(small, Stage(layer_decay=0.5), tmp_path)
-    for name, depth in {
-        "head": 0,
-        "layers.2": 1,
-        "layers.1": 2,
-        "layers.0": 3,
-        "embeddings": 4,
-        "base": 1,
-    }.items():
-        assert {part.lr for part in found(name)} == {1e-2 * 0.5**depth}, name
-        assert {part.weight_decay for part in found(name)} <= {0.0, 0.1}
-
-
-def test_layer_decay_is_of_the_rate_that_a_group_names(small, tmp_path):
-    stage = Stage({"layers": Group(4e-3), "head": Group(1e-3)}, layer_decay=0.5)
-    found = optimizer_groups(small, stage, tmp_path)
-    assert [found(f"layers.{at}")[0].lr for at in range(3)] == [5e-4, 1e-3, 2e-3]
-    assert found("head")[0].lr == 1e-3
 
 
 def test_a_stage_that_only_gets_worse_does_not_go_on(hub, tiny_bert, dataset, tmp_path):
