@@ -140,7 +140,13 @@ def load_recipe(name: str, overrides: Sequence[str] | Mapping[str, Any] = ()) ->
 
 
 def _take_away(plain: dict[str, Any]) -> None:
-    """Leave out every input, tower, stage and group that is null: so a recipe's is taken away."""
+    """Leave out every input, tower, stage and group that is null: so a recipe's is taken away.
+
+    ``stages`` and ``model.lora`` may be null as a whole.
+    """
+    for block, key in ((plain, "stages"), (plain.get("model"), "lora")):
+        if isinstance(block, dict) and key in block and block[key] is None:
+            block[key] = {}
     stages = plain.get("stages")
     inside = stages.values() if isinstance(stages, dict) else ()
     for block, key in (

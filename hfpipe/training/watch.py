@@ -99,8 +99,10 @@ class Watch(TrainerCallback):
         if self.task is None or not self.task.labels:
             return
         logits = predictions[0] if isinstance(predictions, tuple | list) else predictions
-        choices = np.asarray(self.task.choices(self.task.scores(np.asarray(logits))))
-        truth = np.asarray(labels)
+        truth, scores = np.asarray(labels), self.task.scores(np.asarray(logits))
+        known = self.task.labelled(truth)
+        chosen_at = self.task.best_threshold(truth[known], scores[known])
+        choices = np.asarray(self.task.choices(scores, chosen_at))
         names = self.task.labels
         if choices.ndim == 2:
             chosen, there = choices.any(axis=0), (truth == 1).any(axis=0)
