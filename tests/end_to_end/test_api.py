@@ -43,9 +43,9 @@ tuned = hfpipe.finetune(
     hub=hub,
     quiet=True,
     model__base="tiny/bert",
-    training__num_train_epochs=10,
+    training__num_train_epochs=16,
     training__per_device_train_batch_size=16,
-    **{"training.learning_rate": 5e-3},
+    **{"training.learning_rate": 2e-3},
 )
 done = hfpipe.evaluate("toys-model", hub=hub, out=str(folder / "scores"), quiet=True)
 model = hfpipe.load("toys-model", hub=hub)

@@ -75,7 +75,7 @@ def test_the_recipe_runs_on_deberta_v3_with_sentencepiece(cli, hub, tiny_deberta
     ran = cli(
         *("finetune", "--recipe", "topics_deberta", "--dataset", DATASET, "--target", MODEL),
         *("--no-wandb", "--out", tmp_path / "run"),
-        *("training.learning_rate=5e-3", "training.num_train_epochs=10"),
+        *("training.learning_rate=2e-3", "training.num_train_epochs=16"),
         "training.per_device_train_batch_size=16",
     )
     assert ran.code == 0, ran.err
