@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import secrets
-import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from hfpipe.hub.endpoint import Endpoint
 from hfpipe.hub.provenance import provenance
 from hfpipe.hub.publish import Published
-from hfpipe.processes import all_alive, barrier, is_main, on_main
+from hfpipe.processes import all_alive, is_main, on_main
 from hfpipe.recipe import Recipe, as_yaml
 from hfpipe.runs import FinetuneOptions, Run, plan_run
 
@@ -77,8 +76,8 @@ def finetune(recipe: Recipe, endpoint: Endpoint, options: FinetuneOptions) -> Fi
     run = plan_run(recipe, endpoint, options)
     recipe, data, learning = run.recipe, run.data, run.learning
     family = family_of(recipe.model.kind)
-    train, validation = data.encoded_rows(learning.collator.tools, options.quiet)
     learning.journal = _opened(run, options)
+    train, validation = data.encoded_rows(learning.collator.tools, options.quiet)
     with _tracked(run, options) as (tracked, report_to):
         learning.reporting = replace(learning.reporting, report_to=report_to)
         learned = engine_of(learning.model).learn(learning, train, validation)
@@ -115,7 +114,7 @@ def finetune(recipe: Recipe, endpoint: Endpoint, options: FinetuneOptions) -> Fi
 def _opened(run: Run, options: FinetuneOptions) -> Journal:
     """The journal of the run: of one that goes on as it is there, else a new one.
 
-    An earlier run's checkpoints are taken away, which Trainer would count as this one's.
+    Checkpoints without a journal, as they come from a Hub, are taken for this run's own.
 
     Raises:
         UserError: ``--resume``, and what is there is another run's.
@@ -128,11 +127,8 @@ def _opened(run: Run, options: FinetuneOptions) -> Journal:
         found.check(identity)
         found.writes = is_main()
         return found
-    journal = Journal(folder, identity, secrets.token_hex(4), writes=is_main())
-    if is_main():
-        shutil.rmtree(folder, ignore_errors=True)
-    barrier()
-    return journal
+    brought = options.resume and any(folder.rglob("checkpoint-*"))
+    return Journal(folder, identity, secrets.token_hex(4), writes=is_main(), new=not brought)
 
 
 @contextmanager
@@ -170,7 +166,10 @@ def _judge(
     from hfpipe.training.predict import named_extras, predict_outputs
 
     wanted, data = run.recipe.evaluation, run.data
-    with cached(learned.model, run.learning.collator, [validation], quiet) as (collator, (rows,)):
+    plain = run.learning.collator
+    kept = cached(learned.model, plain, [validation], quiet)
+    as_they_are = nullcontext((plain, [validation]))
+    with kept if run.recipe.batches.cache else as_they_are as (collator, (rows,)):
         outputs = predict_outputs(
             learned.model,
             collator,

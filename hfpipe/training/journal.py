@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -57,6 +58,7 @@ class Journal:
         tracker: The W&B run.
         stages: Finished ones, in order.
         writes: Whether this process is the one that writes.
+        new: Whether this run begins; what an earlier one left is then taken away.
     """
 
     folder: Path
@@ -64,6 +66,7 @@ class Journal:
     tracker: str | None = None
     stages: list[Done] = field(default_factory=list)
     writes: bool = True
+    new: bool = False
 
     @classmethod
     def read(cls, folder: Path) -> Journal | None:
@@ -84,6 +87,13 @@ class Journal:
                 f"{path} cannot be read ({' '.join(str(error).split())[:100]}): start anew, "
                 "without --resume"
             ) from error
+
+    def begin(self) -> None:
+        """Keep it; a new run without an earlier one's checkpoints, which Trainer would count."""
+        if self.new and self.writes:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        self.new = False
+        self.write()
 
     def write(self) -> None:
         """Keep it."""

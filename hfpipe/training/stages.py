@@ -8,7 +8,6 @@ that was killed goes on in the stage, and at the batch, where its last checkpoin
 from __future__ import annotations
 
 import copy
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -18,12 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 from hfpipe.blocks import Stage
 from hfpipe.models.adapters import fold_in, has_adapters, put_on, take_off
-from hfpipe.processes import barrier, is_main, on_main
+from hfpipe.processes import barrier, is_main
 from hfpipe.training.fit import build_trainer, step_rows, training_arguments
 from hfpipe.training.journal import Done, Journal
 from hfpipe.training.plans import Plan, plans_of
 from hfpipe.training.rates import open_groups, rates_of
 from hfpipe.training.reporting import Offset, shift_trackers
+from hfpipe.training.resuming import train
 from hfpipe.training.selection import better, evaluation_at, key_of
 
 if TYPE_CHECKING:
@@ -94,7 +94,8 @@ class Course:
 
     def run(self) -> None:
         """Go through all stages that are not done; the model then has the best weights."""
-        self.journal.write()
+        self.journal.begin()
+        barrier()
         self.initial = _learns(self.learning.model)
         plans = plans_of(self.learning.recipe)
         done = len(self.journal.stages)
@@ -242,53 +243,3 @@ class Course:
         from safetensors.torch import load_model
 
         load_model(self.learning.model, str(path))
-
-
-def train(trainer: HfpipeTrainer, folder: Path) -> None:
-    """Learn from the newest whole checkpoint on, or from the start where there is none.
-
-    Raises:
-        Interrupted: A signal ended it, after a checkpoint.
-    """
-    from transformers import TrainerState
-
-    from hfpipe.training.checkpoints import newest, remove_broken
-    from hfpipe.training.interruption import NAMES, Interrupted, Interruption
-
-    if is_main():
-        remove_broken(folder)
-    checkpoint = on_main(lambda: newest(folder))
-    if checkpoint is not None:
-        _move_along(checkpoint)
-        state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
-        stopped = state.stateful_callbacks.get("EarlyStopping", {}).get("attributes", {})
-        if state.global_step >= state.max_steps or stopped.get("stopped"):
-            trainer.state = state
-            trainer._load_from_checkpoint(str(checkpoint))
-            if trainer.args.load_best_model_at_end and state.best_model_checkpoint:
-                trainer._load_best_model()
-            return
-    interruption = Interruption()
-    trainer.add_callback(interruption)
-    with interruption.listening():
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    if interruption.number is not None:
-        name = NAMES.get(interruption.number, str(interruption.number))  # type: ignore[call-overload]
-        raise Interrupted(
-            f"{trainer.watch.place}ended by {name} at step {trainer.state.global_step}, which is "
-            f"saved in {folder}: the same command with --resume goes on from there",
-            interruption.number,
-        )
-
-
-def _move_along(checkpoint: Path) -> None:
-    """Let a checkpoint know where it lies: its run folder may have been moved."""
-    from hfpipe.files import write_text
-
-    path = checkpoint / "trainer_state.json"
-    state = json.loads(path.read_text(encoding="utf-8"))
-    best = state.get("best_model_checkpoint")
-    here = str(checkpoint.resolve().parent / Path(best).name) if best else None
-    if best != here and is_main():
-        write_text(path, json.dumps(state | {"best_model_checkpoint": here}, indent=2))
-    barrier()
