@@ -22,8 +22,7 @@ from pathlib import Path
 from typing import Any
 
 STARTED = time.perf_counter()
-HELD_OUT = 10
-"""One row in so many is held out of train by those that choose their best epoch on it."""
+HELD_OUT = 10  # one row in so many, by those that choose their best epoch on them
 
 Predict = Callable[[list[str]], Sequence[Any]]
 Train = Callable[[], tuple[Predict, int]]
@@ -44,6 +43,16 @@ def classes(rows: list[dict[str, str]]) -> tuple[list[str], list[int]]:
     """The labels there are, and which of them each row has."""
     labels = sorted({row["label"] for row in rows})
     return labels, [labels.index(row["label"]) for row in rows]
+
+
+def import_torchvision() -> None:
+    """Import it although its build on PyPI finds no CUDA: one image operator must be declared."""
+    import torch
+
+    if not torch.cuda.is_available():
+        declared = torch.library.Library("torchvision", "DEF")
+        declared.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    import torchvision  # noqa: F401
 
 
 def ours(task: dict[str, Any]) -> Train:
@@ -214,6 +223,7 @@ def simpletransformers(task: dict[str, Any]) -> Train:
 
 def ludwig(task: dict[str, Any]) -> Train:
     """A pretrained encoder that is trained, and a category."""
+    import_torchvision()
     import pandas
     from ludwig.api import LudwigModel
 
@@ -248,6 +258,7 @@ def ludwig(task: dict[str, Any]) -> Train:
 
 def autogluon(task: dict[str, Any]) -> Train:
     """``MultiModalPredictor`` on text alone; it holds rows out of train by itself."""
+    import_torchvision()
     import pandas
     from autogluon.multimodal import MultiModalPredictor
 
