@@ -46,12 +46,13 @@ def classes(rows: list[dict[str, str]]) -> tuple[list[str], list[int]]:
 
 
 def import_torchvision() -> None:
-    """Import it although its build on PyPI finds no CUDA: one image operator must be declared."""
+    """Import it although its build on PyPI finds no CUDA: two image operators must be declared."""
     import torch
 
     if not torch.cuda.is_available():
         declared = torch.library.Library("torchvision", "DEF")
-        declared.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        for name in ("nms", "qnms"):
+            declared.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
     import torchvision  # noqa: F401
 
 
