@@ -95,3 +95,8 @@ class Interruption(TrainerCallback):
             control.should_log = control.should_evaluate = control.should_save = False
         elif self.heard_anywhere():
             control.should_save = control.should_training_stop = True
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Keep what was just saved: at the end, a limit of 1 would leave the best one alone."""
+        if self.number is not None and args.save_total_limit == 1:
+            args.save_total_limit = None

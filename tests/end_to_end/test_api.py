@@ -45,6 +45,7 @@ tuned = hfpipe.finetune(
     model__base="tiny/bert",
     training__num_train_epochs=16,
     training__per_device_train_batch_size=16,
+    training__seed=1,
     **{"training.learning_rate": 2e-3},
 )
 done = hfpipe.evaluate("toys-model", hub=hub, out=str(folder / "scores"), quiet=True)

@@ -77,6 +77,7 @@ def test_the_recipe_runs_on_deberta_v3_with_sentencepiece(cli, hub, tiny_deberta
         *("--no-wandb", "--out", tmp_path / "run"),
         *("training.learning_rate=2e-3", "training.num_train_epochs=16"),
         "training.per_device_train_batch_size=16",
+        "training.seed=1",
     )
     assert ran.code == 0, ran.err
     config = pushed("config.json")

