@@ -41,7 +41,7 @@ os.environ |= {
     "WANDB_CACHE_DIR": f"{HOME}/wandb",
     "WANDB_CONFIG_DIR": f"{HOME}/wandb-config",
     "COLUMNS": "200",
-    # Two workers on two cores: threads of one test would only wait for the other's.
+    # Workers share two cores: threads of one test would only wait for the others'.
     "OMP_NUM_THREADS": "1",
     "TOKENIZERS_PARALLELISM": "false",
     "HFPIPE_CACHE": f"{HOME}/cache",
