@@ -251,7 +251,8 @@ def test_nodes_may_die_in_the_middle(
     monkeypatch.setattr(preparing, "engine_for", deadly)
     run_prepare(demo_folder, out=tmp_path / "out", engine=joined, **OPTIONS)
     assert engine.deaths.keys() == {"read", "duplicates"}
-    assert engine.deaths["duplicates"] >= 1  # it held blocks of rows, which had to be made again
+    # They held blocks of rows, which had to be made again; on which of the two is Ray's to decide.
+    assert sum(engine.deaths.values()) >= 1
     alive = {node["NodeID"] for node in library.nodes() if node["Alive"]}
     assert not alive & {second_node.node_id, third_node.node_id}
     assert written(tmp_path / "out") == prepared_here
