@@ -1,10 +1,9 @@
-"""Attention with a bias by relative distance, forward and backward, in pieces a cache holds.
+"""Attention with a bias by relative distance, forward and backward, in pieces.
 
 A score is ``scale * (q_i·k_j + q_i·K[i-j] + k_j·Q[i-j])``. The last two terms are products with a
 small table, one row a distance; `skew` shifts such a product into place by its strides, without
-an index. Both directions go through a few heads' scores at a time, so that they stay in the
-processor's cache, and in blocks of rows, so that few distances are multiplied that no pair of a
-block has.
+an index. Both directions go through a few heads' scores at a time, so that memory is bounded, and
+in blocks of rows, so that few distances are multiplied that no pair of a block has.
 
 It is one operator to PyTorch (``torch.ops.hfpipe.banded_attention``): autograd, checkpointing and
 ``torch.compile`` see its inputs and outputs only. It has no second derivative. Written for CPUs; it
