@@ -10,8 +10,8 @@ from torch import Tensor
 from transformers.models.deberta_v2.modeling_deberta_v2 import make_log_bucket_position
 
 CHUNK = 1 << 22
-"""So many scores at a time, at least one row of the batch: 16 MiB in float32. Smaller pieces stay in
-a core's own cache, but then threads wait for each other more than the memory is waited for."""
+"""So many scores at a time, at least one row of the batch: 16 MiB in float32. Smaller pieces stay
+in a core's own cache, but threads then wait for each other for longer than for the memory."""
 BLOCK = 128
 """Rows of scores that share a window of distances."""
 
