@@ -1,7 +1,7 @@
 """Topics against other tools: accuracy above each in <= 1/3 of its time, >= 1.5x its examples/s.
 
-4,000 train and 1,000 test rows drawn from ``--rows FILE``;
-without it 1,200 and 300 of the packaged glosses. MiniLM as the base model, four epochs. Ours is
+4,000 train and 1,000 test rows drawn from ``--rows FILE``, or
+1,200 and 300 of the packaged glosses; MiniLM as the base model, four epochs. Ours is
 the recipe ``topics_minilm`` through ``finetune``'s own engine, with a tenth of train held out to
 choose the best epoch on. The stock Trainer tuned by hand stands beside it, without a target. The
 others keep their own defaults, each in a virtual environment of its own under ``build/peers``,

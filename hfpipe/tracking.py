@@ -119,13 +119,7 @@ def log_evaluation(
         logged["validation/predicted"] = wandb.plot.scatter(
             wandb.Table(
                 columns=["truth", "prediction"],
-                data=[
-                    [
-                        row.get("truth_log", row["truth"]),
-                        row.get("prediction_log", row["prediction"]),
-                    ]
-                    for row in known
-                ],
+                data=[[_learned(row, "truth"), _learned(row, "prediction")] for row in known],
             ),
             "truth",
             "prediction",

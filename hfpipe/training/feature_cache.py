@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from hfpipe.inputs.collator import Collator
+from hfpipe.processes import barrier
 from hfpipe.rows.identity import ROW_ID
 from hfpipe.training.cache_files import (
     CannotKeep,
@@ -104,12 +105,12 @@ def _in_turn(find: Callable[[bool], Found]) -> Found:
     if not several or torch.distributed.get_world_size() == 1:
         return find(True)
     if int(os.environ.get("LOCAL_RANK", torch.distributed.get_rank())):
-        torch.distributed.barrier()
+        barrier()
         return find(False)
     try:
         return find(True)
     finally:
-        torch.distributed.barrier()
+        barrier()
 
 
 def _fed(
