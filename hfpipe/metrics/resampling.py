@@ -1,0 +1,158 @@
+"""Bootstrap resamples (Efron 1979) as row counts, and what is measured on many of them at once.
+
+A resample draws as many rows as there are, with replacement; all that a metric needs to know of it
+is how often each row was drawn. So a block of resamples is a matrix of counts (resamples, rows),
+and every metric is a weighted one, whose weights are the counts. Where rows belong together, whole
+groups are drawn (the cluster bootstrap): a row counts as often as its group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from hfpipe.errors import UserError
+from hfpipe.metrics.scores import Floats, Ints
+
+CELLS = 2**19
+"""Resamples times rows of a block: 4 MB of counts, and as much for each thing made from them."""
+UNDEFINED = 0.05
+"""A metric that is undefined in a larger share of the resamples has no interval."""
+
+Key = TypeVar("Key", bound=Hashable)
+
+
+class Block:
+    """Counts of a block of resamples, and what several metrics want to know of them.
+
+    Attributes:
+        counts: (resamples, rows) how often each row was drawn, or any other weights.
+    """
+
+    def __init__(self, counts: Floats) -> None:
+        self.counts = counts
+        self._found: dict[Callable[[Block], Any], Any] = {}
+
+    def __getitem__(self, part: Callable[[Block], Any]) -> Any:
+        """What ``part`` makes of this block, computed when it is first asked for."""
+        if part not in self._found:
+            self._found[part] = part(self)
+        return self._found[part]
+
+    @cached_property
+    def columns(self) -> Floats:
+        """(rows, resamples): the counts the other way round, for products with sparse matrices."""
+        return np.ascontiguousarray(self.counts.T)
+
+    @cached_property
+    def totals(self) -> Floats:
+        """(resamples,) rows drawn; differs between resamples where groups are drawn."""
+        return np.asarray(self.counts.sum(axis=1))
+
+
+Measure = Callable[[Block], Floats]
+"""A metric of every resample of a block, (resamples,); NaN where it is not defined."""
+
+
+@dataclass(frozen=True, eq=False)
+class Resamples:
+    """What is drawn, and how often; the same seed gives the same draws, whatever is measured.
+
+    Attributes:
+        rows: How many there are.
+        times: Resamples.
+        seed: Of the draws.
+        groups: (rows,) which group each belongs to, by any hashable values; None: each its own.
+
+    >>> two = Resamples(3, times=2, seed=0)
+    >>> next(two.blocks()).sum(axis=1).tolist()
+    [3.0, 3.0]
+    >>> pairs = next(Resamples(4, groups=["a", "b", "b", "a"]).blocks())
+    >>> bool((pairs[:, 0] == pairs[:, 3]).all() and (pairs[:, 1] == pairs[:, 2]).all())
+    True
+
+    Raises:
+        UserError: No resample, or another number of groups than of rows.
+    """
+
+    rows: int
+    times: int = 1000
+    seed: int = 0
+    groups: npt.ArrayLike | Sequence[Hashable] | None = None
+
+    def __post_init__(self) -> None:
+        if self.times < 1:
+            raise UserError(f"{self.times} resamples: there must be at least 1")
+        if self.groups is not None and len(np.asarray(self.codes)) != self.rows:
+            raise UserError(f"{len(self.codes)} groups but {self.rows} rows: one a row")
+
+    @cached_property
+    def codes(self) -> Ints:
+        """(rows,) the group of each, numbered as they first appear: names do not change draws."""
+        if self.groups is None:
+            return np.arange(self.rows)
+        seen: dict[Hashable, int] = {}
+        values = self.groups.tolist() if isinstance(self.groups, np.ndarray) else self.groups
+        return np.array([seen.setdefault(each, len(seen)) for each in values], dtype=np.int64)  # type: ignore[union-attr]
+
+    @cached_property
+    def units(self) -> int:
+        """How many things there are to draw from: rows, or groups."""
+        return int(self.codes.max()) + 1 if self.rows else 0
+
+    def blocks(self, cells: int = CELLS) -> Iterator[Floats]:
+        """Row counts (resamples, rows), block by block; the size of a block changes no count."""
+        generator = np.random.default_rng(self.seed)
+        step = max(1, cells // max(1, self.rows))
+        for start in range(0, self.times, step):
+            size = min(step, self.times - start)
+            drawn = generator.integers(self.units, size=(size, self.units))
+            drawn += np.arange(size)[:, None] * self.units
+            flat = np.bincount(drawn.ravel(), minlength=size * self.units)
+            counts = flat.reshape(size, self.units).astype(np.float64)
+            yield counts if self.groups is None else counts[:, self.codes]
+
+
+def replicates(resamples: Resamples, measures: Mapping[Key, Measure]) -> dict[Key, Floats]:
+    """Every measure on every resample, in blocks.
+
+    Args:
+        resamples: What is drawn.
+        measures: Anything to what is measured.
+
+    Returns:
+        The same keys to (times,) values; NaN where undefined.
+
+    >>> mean = lambda block: block.counts @ [1.0, 1.0, 1.0] / block.totals
+    >>> replicates(Resamples(3, times=4), {"mean": mean})["mean"].tolist()
+    [1.0, 1.0, 1.0, 1.0]
+    """
+    found: dict[Key, list[Floats]] = {key: [] for key in measures}
+    for counts in resamples.blocks():
+        block = Block(counts)
+        for key, measure in measures.items():
+            found[key].append(measure(block))
+    return {key: np.concatenate(values) for key, values in found.items()}
+
+
+def percentiles(values: Floats, confidence: float) -> list[float] | None:
+    """The interval that holds the middle ``confidence`` of the replicates (Efron 1979).
+
+    Undefined ones (NaN) are left out; None where they are more than 5 %.
+
+    >>> percentiles(np.arange(101.0), 0.9)
+    [5.0, 95.0]
+    >>> percentiles(np.array([0.0, np.nan]), 0.9) is None
+    True
+    """
+    known = values[~np.isnan(values)]
+    if not known.size or known.size < (1 - UNDEFINED) * values.size:
+        return None
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(known, [tail, 1 - tail])
+    return [float(low), float(high)]
