@@ -49,7 +49,6 @@ def training_arguments(recipe: Recipe, folder: Path, reporting: Reporting) -> Tr
         "output_dir": str(folder.resolve()),
         "bf16": bf16_is_fast(),
         "use_cpu": on_cpu(),
-        "report_to": list(reporting.report_to) or "none",
         "run_name": reporting.run_name,
         "disable_tqdm": reporting.quiet,
         "restore_callback_states_from_checkpoint": True,
@@ -61,6 +60,8 @@ def training_arguments(recipe: Recipe, folder: Path, reporting: Reporting) -> Tr
         direction = DIRECTIONS.get(str(best).removeprefix("eval_"), "lower")
         chosen["greater_is_better"] = direction == "higher"
     chosen |= recipe.training
+    # What the recipe says of trackers is in there already; see ``trackers_of``.
+    chosen["report_to"] = list(reporting.report_to) or "none"
     chosen["gradient_accumulation_steps"] = 1
     if chosen.get("fp16"):
         chosen["bf16"] = recipe.training.get("bf16", False)

@@ -9,6 +9,17 @@ from typing import Any
 
 from transformers.trainer_callback import TrainerCallback
 
+from hfpipe.errors import UserError, nearest
+from hfpipe.recipe import Recipe
+
+PACKAGES = {
+    "azure_ml": "azureml-core",
+    "comet_ml": "comet-ml",
+    "flyte": "flytekit",
+    "tensorboard": "'hfpipe[tensorboard]'",
+}
+"""Tracker → what to give pip, where it is not the tracker's own name."""
+
 
 @dataclass(frozen=True)
 class Reporting:
@@ -23,6 +34,51 @@ class Reporting:
     report_to: tuple[str, ...] = ()
     run_name: str = "hfpipe"
     quiet: bool = False
+
+
+def trackers_of(recipe: Recipe, wandb: bool = True) -> tuple[str, ...]:
+    """The trackers of a run: those of ``training.report_to``; by default W&B.
+
+    Args:
+        recipe: Composed and typed.
+        wandb: False leaves W&B out, whatever the recipe says (``--no-wandb``).
+
+    Raises:
+        UserError: A name that is no tracker's, a tracker that is not installed, or a stage that
+            wants its own.
+    """
+    for name, stage in recipe.stages.items():
+        if "report_to" in stage.training:
+            raise UserError(
+                f"recipe {recipe.name}: stages.{name}.training.report_to: a run has the same "
+                "trackers from its first stage to its last: use training.report_to"
+            )
+    given = recipe.training.get("report_to")
+    names = ["wandb"] if given is None else [given] if isinstance(given, str) else list(given)
+    if names == ["none"]:
+        return ()
+    found = _installed() if names == ["all"] else [_known(recipe, str(name)) for name in names]
+    return tuple(dict.fromkeys(name for name in found if wandb or name != "wandb"))
+
+
+def _known(recipe: Recipe, name: str) -> str:
+    from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
+
+    place = f"recipe {recipe.name}: training.report_to: "
+    if name not in INTEGRATION_TO_CALLBACK:
+        raise UserError(f"{place}no tracker '{name}'{nearest(name, INTEGRATION_TO_CALLBACK)}")
+    if name not in _installed():
+        raise UserError(
+            f"{place}{name} is not installed: pip install {PACKAGES.get(name, name)}, or leave it "
+            "out"
+        )
+    return name
+
+
+def _installed() -> list[str]:
+    from transformers.integrations.integration_utils import get_available_reporting_integrations
+
+    return list(get_available_reporting_integrations())
 
 
 @dataclass(frozen=True)
