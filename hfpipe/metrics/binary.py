@@ -13,10 +13,9 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from sklearn import metrics as sklearn_metrics
 
 from hfpipe.errors import RunError, UserError
-from hfpipe.metrics.scores import Floats
+from hfpipe.metrics.scores import EPSILON, Floats, as_weights
 
 THRESHOLD = 0.5
 
@@ -88,10 +87,8 @@ def roc_auc(
     >>> roc_auc([1, 0, 1, 0], [0.9, 0.1, 0.4, 0.4]), roc_auc([1, 1], [0.2, 0.3])
     (0.875, None)
     """
-    labels, values, mass = as_binary(truth, scores, weights)
-    if not mass[labels].sum() or not mass[~labels].sum():
-        return None
-    return float(sklearn_metrics.roc_auc_score(labels, values, sample_weight=mass))
+    _, tp, fp = counts_from_top(*as_binary(truth, scores, weights))
+    return known(area_under_roc(tp, fp))
 
 
 def average_precision(
@@ -102,10 +99,8 @@ def average_precision(
     >>> round(average_precision([1, 0, 1], [0.9, 0.8, 0.7]), 4), average_precision([0], [0.5])
     (0.8333, None)
     """
-    labels, values, mass = as_binary(truth, scores, weights)
-    if not mass[labels].sum():
-        return None
-    return float(sklearn_metrics.average_precision_score(labels, values, sample_weight=mass))
+    _, tp, fp = counts_from_top(*as_binary(truth, scores, weights))
+    return known(mean_precision(tp, fp))
 
 
 def binary_log_loss(
@@ -117,10 +112,11 @@ def binary_log_loss(
     0.4904
     """
     labels, values, mass = as_binary(truth, probabilities, weights)
-    _check_probabilities(values)
+    check_probabilities(values)
     if not mass.sum():
         return None
-    return float(sklearn_metrics.log_loss(labels, values, sample_weight=mass, labels=[False, True]))
+    sure = np.clip(np.where(labels, values, 1 - values), EPSILON, 1.0)
+    return float(np.average(-np.log(sure), weights=mass))
 
 
 def binary_brier(
@@ -132,7 +128,7 @@ def binary_brier(
     0.1
     """
     labels, values, mass = as_binary(truth, probabilities, weights)
-    _check_probabilities(values)
+    check_probabilities(values)
     return float(np.average((values - labels) ** 2, weights=mass)) if mass.sum() else None
 
 
@@ -224,6 +220,46 @@ def count_at(
     return Counts(*(np.asarray(mass[cell].sum()) for cell in cells))
 
 
+def counts_from_top(
+    labels: npt.NDArray[np.bool_], values: Floats, mass: Floats
+) -> tuple[Floats, Floats, Floats]:
+    """Count the rows above every threshold that makes a difference, from the highest down.
+
+    Args:
+        labels: (rows,), as :func:`as_binary` gives it; so the others.
+        values: (rows,) scores.
+        mass: (rows,) weights.
+
+    Returns:
+        The scores that occur, falling; and, one entry longer, which starts with 0, the weight of
+        positive and of negative rows down to each.
+
+    >>> yes = np.array([True, False, True])
+    >>> [each.tolist() for each in counts_from_top(yes, np.array([0.9, 0.4, 0.4]), np.ones(3))]
+    [[0.9, 0.4], [0.0, 1.0, 2.0], [0.0, 0.0, 1.0]]
+    """
+    order = np.argsort(values, kind="stable")[::-1]
+    ordered, positive, weight = values[order], labels[order], mass[order]
+    last = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True)[: len(ordered)])
+    tp = np.append(0.0, np.cumsum(np.where(positive, weight, 0.0))[last])
+    fp = np.append(0.0, np.cumsum(np.where(positive, 0.0, weight))[last])
+    return ordered[last], tp, fp
+
+
+def area_under_roc(tp: Floats, fp: Floats) -> Floats:
+    """Area under recall over false positive rate, of what :func:`counts_from_top` gives."""
+    wins = (np.diff(fp) * (tp[1:] + tp[:-1])).sum() / 2
+    return _ratio(wins, tp[-1] * fp[-1])
+
+
+def mean_precision(tp: Floats, fp: Floats) -> Floats:
+    """Precision averaged over positive rows, of what :func:`counts_from_top` gives."""
+    found = np.diff(tp)
+    gained = found > 0
+    precision = tp[1:][gained] / (tp[1:] + fp[1:])[gained]
+    return _ratio((found[gained] * precision).sum(), tp[-1])
+
+
 def known(value: Floats) -> float | None:
     """A rate as a plain number; None where it is 0/0."""
     return None if np.isnan(value) else float(value)
@@ -241,24 +277,25 @@ def as_binary(
     values = np.asarray(scores, dtype=np.float64)
     values = values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
     labels = np.asarray(truth)
-    mass = np.ones(values.shape) if weights is None else np.asarray(weights, dtype=np.float64)
-    if values.ndim != 1 or not labels.shape == values.shape == mass.shape:
+    if values.ndim != 1 or labels.shape != values.shape:
         raise UserError(
-            f"truth {labels.shape}, scores {values.shape} and weights {mass.shape}: they must "
-            "hold one number a row"
+            f"truth {labels.shape}, scores {values.shape}: they must hold one number a row"
         )
-    for broken, message in (
-        (~np.isin(labels, (0, 1)), "truth is neither 0 nor 1"),
-        (~(np.isfinite(mass) & (mass >= 0)), "its weight is not a finite number of at least 0"),
-    ):
-        if broken.any():
-            raise UserError(f"row {np.flatnonzero(broken)[0] + 1}: {message}")
+    mass = as_weights(weights, len(values))
+    broken = np.flatnonzero((labels != 0) & (labels != 1))
+    if broken.size:
+        raise UserError(f"row {broken[0] + 1}: truth is neither 0 nor 1")
     if not np.isfinite(values).all():
         row = np.flatnonzero(~np.isfinite(values))[0] + 1
         raise RunError(f"row {row}: the model's score is not finite; it diverged in training")
     return labels.astype(bool), values, mass
 
 
-def _check_probabilities(values: Floats) -> None:
+def check_probabilities(values: Floats) -> None:
+    """Refuse scores that are no probabilities of a label each.
+
+    Raises:
+        RunError: One is below 0 or above 1.
+    """
     if values.size and not (values.min() >= 0 and values.max() <= 1):
         raise RunError("scores are not probabilities (0 to 1); apply a sigmoid")

@@ -1,36 +1,112 @@
 """Metrics of a classifier whose rows have exactly one class: pure functions over arrays.
 
-Everywhere ``truth`` holds class indices and ``scores`` (or ``probabilities``) is a matrix of
-rows and classes, in the model's label order. Predictions are the best score; equal scores go to
-the lower index. Averages over classes are over those that occur in truth or predictions, with
-0 for a class whose precision or recall is 0/0: scikit-learn's rules.
+Everywhere ``truth`` holds class indices, ``scores`` (or ``probabilities``) is a matrix of rows and
+classes, in the model's label order, and ``weights`` says how much each row counts. Predictions are
+the best score; equal scores go to the lower index. Averages over classes are over those that occur
+in truth or predictions, with 0 for a class whose precision or recall is 0/0: scikit-learn's rules.
+What is not defined is ``None``, never a made-up number; :func:`undefined` says why.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from sklearn import metrics as sklearn_metrics
 
-from hfpipe.metrics.calibration import brier, ece, log_loss
-from hfpipe.metrics.scores import Ints, as_scores, as_truth, predicted_classes, ranked_classes
+from hfpipe.metrics.binary import area_under_roc, counts_from_top, known, mean_precision
+from hfpipe.metrics.calibration import BELIEFS, beliefs
+from hfpipe.metrics.scores import (
+    Floats,
+    Ints,
+    as_scores,
+    as_truth,
+    as_weights,
+    predicted_classes,
+)
 
 TOP_KS = (1, 2, 3)
+RANKINGS = ("macro_roc_auc", "macro_average_precision")
+POSITIVE = ("precision", "recall", "f1")
 
 
-def accuracy(truth: npt.ArrayLike, scores: npt.ArrayLike) -> float:
-    """Share of rows whose best class is the true one.
+class Sides(NamedTuple):
+    """Weighted rows of every class: rightly predicted, true, predicted; (classes,) each."""
 
-    >>> accuracy([0, 1], [[0.9, 0.1], [0.6, 0.4]])
-    0.5
+    hits: Floats
+    support: Floats
+    predicted: Floats
+
+
+def _zero_filled(part: Floats, whole: Floats) -> Floats:
+    return part / np.where(whole > 0, whole, 1.0)
+
+
+def _macro(part: Floats, whole: Floats, n: Sides) -> Floats:
+    return _zero_filled(part, whole)[n.support + n.predicted > 0].mean()
+
+
+def _weighted_f1(n: Sides) -> Floats:
+    each = _zero_filled(2 * n.hits, n.support + n.predicted)
+    return (each * n.support).sum() / n.support.sum()
+
+
+def _balanced_accuracy(n: Sides) -> Floats:
+    there = n.support > 0
+    return (n.hits[there] / n.support[there]).mean()
+
+
+def _mcc(n: Sides) -> Floats:
+    rows = n.support.sum()
+    both = n.hits.sum() * rows - n.support @ n.predicted
+    spread = [rows**2 - each @ each for each in (n.support, n.predicted)]
+    one_class = [(each > 0).sum() < 2 for each in (n.support, n.predicted)]
+    return np.float64(np.nan) if any(one_class) else both / np.sqrt(spread[0]) / np.sqrt(spread[1])
+
+
+RATES: Mapping[str, Callable[[Sides], Floats]] = MappingProxyType(
+    {
+        "accuracy": lambda n: n.hits.sum() / n.support.sum(),
+        "micro_f1": lambda n: n.hits.sum() / n.support.sum(),
+        "macro_f1": lambda n: _macro(2 * n.hits, n.support + n.predicted, n),
+        "weighted_f1": _weighted_f1,
+        "macro_precision": lambda n: _macro(n.hits, n.predicted, n),
+        "macro_recall": lambda n: _macro(n.hits, n.support, n),
+        "balanced_accuracy": _balanced_accuracy,
+        "mcc": _mcc,
+    }
+)
+"""The metrics of predicted classes, all better when higher; NaN where they are 0/0."""
+
+
+def class_rate(
+    name: str,
+    truth: npt.ArrayLike,
+    scores: npt.ArrayLike,
+    weights: npt.ArrayLike | None = None,
+) -> float | None:
+    """One metric of :data:`RATES`; None without rows.
+
+    ``micro_f1`` is accuracy, as every row has one class; ``balanced_accuracy`` is the mean recall
+    of the classes that have rows, ``mcc`` Matthews' correlation for several classes (Gorodkin
+    2004), None where truth or predictions are all of one class.
+
+    >>> truth, scores = [0, 0, 1], [[0.9, 0.1], [0.2, 0.8], [0.3, 0.7]]
+    >>> names = ("accuracy", "macro_f1", "weighted_f1", "macro_precision", "macro_recall")
+    >>> [round(class_rate(name, truth, scores), 4) for name in names]
+    [0.6667, 0.6667, 0.6667, 0.75, 0.75]
+    >>> class_rate("mcc", truth, scores), class_rate("mcc", [0, 0], scores[:2])
+    (0.5, None)
     """
-    labels, predictions = _both(truth, scores)
-    return float(sklearn_metrics.accuracy_score(labels, predictions))
+    matrix, labels, mass = _checked(truth, scores, weights)
+    return known(RATES[name](_sides(labels, predicted_classes(matrix), mass, matrix.shape[1])))
 
 
-def top_k_accuracy(truth: npt.ArrayLike, scores: npt.ArrayLike, k: int) -> float:
+def top_k_accuracy(
+    truth: npt.ArrayLike, scores: npt.ArrayLike, k: int, weights: npt.ArrayLike | None = None
+) -> float | None:
     """Share of rows whose true class is among their ``k`` best.
 
     Ties are broken by class index (lower first), exactly as in the ranked labels of
@@ -42,71 +118,35 @@ def top_k_accuracy(truth: npt.ArrayLike, scores: npt.ArrayLike, k: int) -> float
     Raises:
         ValueError: ``k`` is below 1 or above the number of classes.
     """
-    matrix = as_scores(scores)
+    matrix, labels, mass = _checked(truth, scores, weights)
     if not 1 <= k <= matrix.shape[1]:
         raise ValueError(f"k={k}: it must be between 1 and the {matrix.shape[1]} classes")
-    labels = as_truth(truth, *matrix.shape)
-    return float((ranked_classes(matrix)[:, :k] == labels[:, None]).any(axis=1).mean())
+    return _share(_rank_of_truth(labels, matrix) < k, mass)
 
 
-def macro_f1(truth: npt.ArrayLike, scores: npt.ArrayLike) -> float:
-    """F1 averaged over classes, each class counting the same.
-
-    >>> round(macro_f1([0, 0, 1], [[0.9, 0.1], [0.2, 0.8], [0.3, 0.7]]), 4)
-    0.6667
-    """
-    return float(sklearn_metrics.f1_score(*_both(truth, scores), average="macro", zero_division=0))
-
-
-def weighted_f1(truth: npt.ArrayLike, scores: npt.ArrayLike) -> float:
-    """F1 averaged over classes, each counting by its number of true rows.
-
-    >>> round(weighted_f1([0, 0, 0, 1], [[1, 0], [1, 0], [0, 1], [0, 1]]), 4)
-    0.7667
-    """
-    labels, predictions = _both(truth, scores)
-    return float(sklearn_metrics.f1_score(labels, predictions, average="weighted", zero_division=0))
-
-
-def macro_precision(truth: npt.ArrayLike, scores: npt.ArrayLike) -> float:
-    """Precision averaged over classes, each class counting the same.
-
-    >>> macro_precision([0, 0, 1], [[0.9, 0.1], [0.2, 0.8], [0.3, 0.7]])
-    0.75
-    """
-    labels, predictions = _both(truth, scores)
-    return float(
-        sklearn_metrics.precision_score(labels, predictions, average="macro", zero_division=0)
-    )
-
-
-def macro_recall(truth: npt.ArrayLike, scores: npt.ArrayLike) -> float:
-    """Recall averaged over classes, each class counting the same.
-
-    >>> macro_recall([0, 0, 1], [[0.9, 0.1], [0.2, 0.8], [0.3, 0.7]])
-    0.75
-    """
-    labels, predictions = _both(truth, scores)
-    return float(
-        sklearn_metrics.recall_score(labels, predictions, average="macro", zero_division=0)
-    )
-
-
-def confusion_matrix(truth: npt.ArrayLike, scores: npt.ArrayLike) -> Ints:
+def confusion_matrix(
+    truth: npt.ArrayLike, scores: npt.ArrayLike, weights: npt.ArrayLike | None = None
+) -> npt.NDArray[Any]:
     """Counts of rows by true class (down) and predicted class (across), all classes shown.
+
+    Returns:
+        (classes, classes), int64; with weights float64.
 
     >>> confusion_matrix([0, 0, 1], [[0.9, 0.1], [0.2, 0.8], [0.3, 0.7]]).tolist()
     [[1, 1], [0, 1]]
     """
-    labels, predictions = _both(truth, scores)
-    classes = as_scores(scores).shape[1]
-    flat = np.bincount(labels * classes + predictions, minlength=classes * classes)
-    counts: Ints = flat.reshape(classes, classes).astype(np.int64)
-    return counts
+    matrix, labels, mass = _checked(truth, scores, weights)
+    classes = matrix.shape[1]
+    cells = labels * classes + predicted_classes(matrix)
+    table = np.bincount(cells, weights=mass, minlength=classes**2).reshape(classes, classes)
+    return table.astype(np.int64) if weights is None else table
 
 
 def per_class(
-    truth: npt.ArrayLike, scores: npt.ArrayLike, labels: Sequence[str] | None = None
+    truth: npt.ArrayLike,
+    scores: npt.ArrayLike,
+    labels: Sequence[str] | None = None,
+    weights: npt.ArrayLike | None = None,
 ) -> dict[str, dict[str, float | None]]:
     """Precision, recall, F1 and support of every class, in label order.
 
@@ -118,58 +158,32 @@ def per_class(
     >>> per_class([0, 0], [[0.9, 0.1], [0.2, 0.8]], ["a", "b"])["b"]
     {'precision': 0.0, 'recall': None, 'f1': 0.0, 'support': 0}
     """
-    counts = confusion_matrix(truth, scores)
-    names = [str(index) for index in range(len(counts))] if labels is None else list(labels)
-    if len(names) != len(counts):
-        raise ValueError(f"{len(names)} labels for {len(counts)} classes")
-    hits, support, predicted = counts.diagonal(), counts.sum(axis=1), counts.sum(axis=0)
+    matrix, true, mass = _checked(truth, scores, weights)
+    n = _sides(true, predicted_classes(matrix), mass, matrix.shape[1])
+    names = [str(index) for index in range(len(n.hits))] if labels is None else list(labels)
+    if len(names) != len(n.hits):
+        raise ValueError(f"{len(names)} labels for {len(n.hits)} classes")
     return {
-        name: {
-            "precision": _ratio(hits[index], predicted[index]),
-            "recall": _ratio(hits[index], support[index]),
-            "f1": _ratio(2 * hits[index], predicted[index] + support[index]),
-            "support": int(support[index]),
-        }
+        name: _positive(n, index)
+        | {"support": float(n.support[index]) if weights is not None else int(n.support[index])}
         for index, name in enumerate(names)
     }
 
 
-def positive_class(truth: npt.ArrayLike, scores: npt.ArrayLike) -> dict[str, float | None]:
-    """Precision, recall and F1 of the second of two classes, under their standard names.
-
-    >>> positive_class([0, 1, 1], [[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]])
-    {'precision': 1.0, 'recall': 0.5, 'f1': 0.6666666666666666}
-    """
-    second = per_class(truth, scores, ["negative", "positive"])["positive"]
-    return {name: second[name] for name in ("precision", "recall", "f1")}
-
-
-METRICS: dict[str, Callable[[npt.ArrayLike, npt.ArrayLike], float]] = {
-    "accuracy": accuracy,
-    "macro_f1": macro_f1,
-    "weighted_f1": weighted_f1,
-    "macro_precision": macro_precision,
-    "macro_recall": macro_recall,
-    "log_loss": log_loss,
-    "brier": brier,
-    "ece": ece,
-}
-"""Those that every classifier has, whatever the number of classes."""
-
-
 def classification_metrics(
-    truth: npt.ArrayLike, probabilities: npt.ArrayLike
+    truth: npt.ArrayLike, probabilities: npt.ArrayLike, weights: npt.ArrayLike | None = None
 ) -> dict[str, float | None]:
     """All metrics of single-label predictions, under the standard flat names.
 
     Left out: ``top_k_accuracy`` for k above the number of classes, and ``precision``,
     ``recall``, ``f1`` unless there are two classes (they are the second one's; ``macro_*`` are
-    there always). ``None``: everything when there are no rows, and of the two-class three
-    what is 0/0.
+    there always). ``None``: everything when there are no rows; what is 0/0; and ``macro_roc_auc``
+    and ``macro_average_precision`` (each class against the rest) where a class lacks rows.
 
     Args:
         truth: Class index of every row.
         probabilities: Rows and classes, in label order.
+        weights: (rows,) how much each counts, at least 0; None: the same.
 
     Returns:
         Name to value; ``accuracy`` and ``top_1_accuracy`` are the same number.
@@ -177,24 +191,119 @@ def classification_metrics(
     >>> found = classification_metrics([0, 1, 2], [[0.8, 0.1, 0.1], [0.5, 0.4, 0.1], [0, 0, 1]])
     >>> round(found["accuracy"], 3), found["top_2_accuracy"], found["top_3_accuracy"]
     (0.667, 1.0, 1.0)
+    >>> found["macro_roc_auc"], round(found["mcc"], 3)
+    (1.0, 0.612)
     """
-    matrix = as_scores(probabilities)
-    ks = [k for k in TOP_KS if k <= matrix.shape[1]]
-    names = ["accuracy", *(f"top_{k}_accuracy" for k in ks), *METRICS]
-    if len(matrix) == 0:
-        return dict.fromkeys(names)
-    found: dict[str, float | None] = {"accuracy": accuracy(truth, matrix)}
-    found |= {f"top_{k}_accuracy": top_k_accuracy(truth, matrix, k) for k in ks}
-    found |= {name: metric(truth, matrix) for name, metric in METRICS.items()}
-    if matrix.shape[1] == 2:
-        found |= positive_class(truth, matrix)
-    return found
+    matrix, labels, mass = _checked(truth, probabilities, weights)
+    classes = matrix.shape[1]
+    ks = [k for k in TOP_KS if k <= classes]
+    positive = POSITIVE if classes == 2 else ()
+    if not mass.sum():
+        tops = [f"top_{k}_accuracy" for k in ks]
+        return dict.fromkeys(["accuracy", *tops, *RATES, *RANKINGS, *BELIEFS, *positive])
+    counted = mass > 0
+    if not counted.all():
+        matrix, labels, mass = matrix[counted], labels[counted], mass[counted]
+    n, ranks = (
+        _sides(labels, predicted_classes(matrix), mass, classes),
+        _rank_of_truth(labels, matrix),
+    )
+    rates = {name: known(rate(n)) for name, rate in RATES.items()}
+    found: dict[str, float | None] = {"accuracy": rates["accuracy"]}
+    found |= {f"top_{k}_accuracy": _share(ranks < k, mass) for k in ks}
+    found |= rates | _rankings(labels, matrix, mass, n) | beliefs(labels, matrix, mass)
+    return found | (_positive(n, 1) if positive else {})
 
 
-def _both(truth: npt.ArrayLike, scores: npt.ArrayLike) -> tuple[Ints, Ints]:
+def undefined(
+    truth: npt.ArrayLike,
+    probabilities: npt.ArrayLike,
+    names: Sequence[str] | None = None,
+    weights: npt.ArrayLike | None = None,
+) -> dict[str, str]:
+    """Why each metric that is ``None`` for these rows is so.
+
+    Args:
+        truth: As for :func:`classification_metrics`; so the others.
+        probabilities: Rows and classes.
+        names: What the classes are called.
+        weights: (rows,)
+
+    >>> undefined([0, 0], [[0.9, 0.1], [0.8, 0.2]], ["a", "b"])["macro_roc_auc"]
+    "no row of 'b'"
+    """
+    matrix, labels, mass = _checked(truth, probabilities, weights)
+    found = classification_metrics(labels, matrix, mass)
+    if not mass.sum():
+        return dict.fromkeys(found, "no rows")
+    classes = matrix.shape[1]
+    n = _sides(labels, predicted_classes(matrix), mass, classes)
+    called = [str(index) for index in range(classes)] if names is None else list(names)
+    lacking = [f"'{called[at]}'" for at in np.flatnonzero(n.support == 0)]
+    rest = f" and {len(lacking) - 3} more" if len(lacking) > 3 else ""
+    no_rows = f"no row of {', '.join(lacking[:3])}{rest}" if lacking else "there is one class only"
+    told = {"truth is": n.support, "predictions are": n.predicted}
+    single = [side for side, each in told.items() if (each > 0).sum() < 2]
+    reasons = {
+        "mcc": f"{' and '.join(single)} all of one class",
+        **dict.fromkeys(RANKINGS, no_rows),
+        "precision": f"no row predicted '{called[-1]}'",
+        "recall": f"no row of '{called[-1]}'",
+        "f1": f"no row of '{called[-1]}' and none predicted so",
+    }
+    return {name: reasons[name] for name, value in found.items() if value is None}
+
+
+def _checked(
+    truth: npt.ArrayLike, scores: npt.ArrayLike, weights: npt.ArrayLike | None
+) -> tuple[Floats, Ints, Floats]:
     matrix = as_scores(scores)
-    return as_truth(truth, *matrix.shape), predicted_classes(matrix)
+    return matrix, as_truth(truth, *matrix.shape), as_weights(weights, len(matrix))
 
 
-def _ratio(part: np.int64, whole: np.int64) -> float | None:
-    return float(part / whole) if whole else None
+def _sides(labels: Ints, predicted: Ints, mass: Floats, classes: int) -> Sides:
+    right = labels == predicted
+    return Sides(
+        *(
+            np.bincount(which, weights=weight, minlength=classes)
+            for which, weight in (
+                (labels[right], mass[right]),
+                (labels, mass),
+                (predicted, mass),
+            )
+        )
+    )
+
+
+def _positive(n: Sides, at: int) -> dict[str, float | None]:
+    """Precision, recall and F1 of one class; None where 0/0."""
+    parts = (n.hits[at], n.predicted[at]), (n.hits[at], n.support[at])
+    both = 2 * n.hits[at], n.predicted[at] + n.support[at]
+    return {
+        name: float(part / whole) if whole else None
+        for name, (part, whole) in zip(POSITIVE, (*parts, both), strict=True)
+    }
+
+
+def _rank_of_truth(labels: Ints, matrix: Floats) -> Ints:
+    """How many classes of its row stand before the true one in :func:`ranked_classes`, unsorted."""
+    own = matrix[np.arange(len(labels)), labels][:, None]
+    tied_before = (matrix == own) & (np.arange(matrix.shape[1]) < labels[:, None])
+    ranks: Ints = ((matrix > own) | tied_before).sum(axis=1)
+    return ranks
+
+
+def _share(right: npt.NDArray[np.bool_], mass: Floats) -> float | None:
+    return float(mass[right].sum() / mass.sum()) if mass.sum() else None
+
+
+def _rankings(labels: Ints, matrix: Floats, mass: Floats, n: Sides) -> dict[str, float | None]:
+    """Mean over classes, each against the rest; None where a class lacks rows."""
+    if not (n.support > 0).all():
+        return dict.fromkeys(RANKINGS)
+    columns = range(matrix.shape[1])
+    curves = [counts_from_top(labels == at, matrix[:, at], mass)[1:] for at in columns]
+    areas = (
+        np.mean([each(*curve) for curve in curves]) for each in (area_under_roc, mean_precision)
+    )
+    return {name: known(area) for name, area in zip(RANKINGS, areas, strict=True)}

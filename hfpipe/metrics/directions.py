@@ -34,6 +34,7 @@ DIRECTIONS: Mapping[str, Direction] = MappingProxyType(
         "log_loss": "lower",
         "brier": "lower",
         "ece": "lower",
+        "classwise_ece": "lower",
         "rmse_log": "lower",
         "mae_log": "lower",
         "r2_log": "higher",

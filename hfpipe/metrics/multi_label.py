@@ -1,107 +1,192 @@
 """Metrics of rows that have any number of labels: pure functions over 0-1 matrices and scores.
 
-``truth`` is (rows, classes) of 0 and 1, ``scores`` (rows, classes), the higher the likelier. A row
-has a label iff its score is at least the threshold. Averages over classes ("macro") are over those
-for which the metric is defined; where there is none, and where there are no rows, it is ``None``.
+``truth`` is (rows, labels) of 0 and 1, ``scores`` (rows, labels) probabilities. A row has a label
+iff its score is at least the label's threshold. Averages over labels ("macro") are over those for
+which the metric is defined; where there is none, and where there are no rows, it is ``None``, and
+:func:`undefined` says why. ``log_loss``, ``brier`` and ``ece`` are the mean over labels of what
+they are for a yes-or-no classifier.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
-from sklearn import metrics as sklearn_metrics
 
-from hfpipe.errors import UserError
-from hfpipe.metrics.binary import THRESHOLD, average_precision, roc_auc, threshold_metrics
-from hfpipe.metrics.scores import Floats, Ints, as_scores
+from hfpipe.errors import UserError, nearest
+from hfpipe.metrics.binary import (
+    EPSILON,
+    THRESHOLD,
+    area_under_roc,
+    average_precision,
+    check_probabilities,
+    counts_from_top,
+    known,
+    mean_precision,
+    roc_auc,
+    threshold_metrics,
+)
+from hfpipe.metrics.calibration import column_errors
+from hfpipe.metrics.scores import Floats, Ints, as_marks, as_scores
 
 AVERAGED = ("micro", "macro")
-RATES: dict[str, Callable[..., float]] = {
-    "precision": sklearn_metrics.precision_score,
-    "recall": sklearn_metrics.recall_score,
-    "f1": sklearn_metrics.f1_score,
-}
-RANKINGS: dict[str, Callable[[npt.ArrayLike, npt.ArrayLike], float | None]] = {
+RATES = ("precision", "recall", "f1")
+RANKINGS: Mapping[str, Callable[[npt.ArrayLike, npt.ArrayLike], float | None]] = {
     "macro_roc_auc": roc_auc,
     "macro_average_precision": average_precision,
 }
+BELIEFS = ("log_loss", "brier", "ece")
 
 
 def multi_label_metrics(
-    truth: npt.ArrayLike, scores: npt.ArrayLike, threshold: float = THRESHOLD
+    truth: npt.ArrayLike,
+    scores: npt.ArrayLike,
+    threshold: float | Mapping[str, float] | npt.ArrayLike = THRESHOLD,
+    labels: Sequence[str] | None = None,
 ) -> dict[str, float | None]:
     """All metrics of a multi-label model under their standard flat names.
 
     Args:
-        truth: (rows, classes) of 0 and 1.
-        scores: (rows, classes) probabilities.
-        threshold: A label is predicted from here on.
+        truth: (rows, labels) of 0 and 1.
+        scores: (rows, labels) probabilities.
+        threshold: A label is predicted from here on: one number, (labels,) numbers, or label to
+            number.
+        labels: What the columns are called, where ``threshold`` names them.
 
     Returns:
         ``accuracy`` (every label of the row right), ``hamming_loss`` (share of wrong cells),
-        ``micro_*`` (over all cells) and ``macro_*`` (over classes that occur in truth or
-        prediction) of precision, recall and F1, ``macro_roc_auc``, ``macro_average_precision``.
+        ``micro_*`` (over all cells) and ``macro_*`` (over labels that occur in truth or
+        prediction) of precision, recall and F1, ``macro_roc_auc``, ``macro_average_precision``,
+        ``log_loss``, ``brier`` and ``ece``.
 
     >>> found = multi_label_metrics([[1, 0], [1, 1]], [[0.9, 0.6], [0.7, 0.8]])
     >>> found["accuracy"], found["hamming_loss"], round(found["micro_f1"], 4)
     (0.5, 0.25, 0.8571)
 
     Raises:
-        UserError: Truth of another shape, or neither 0 nor 1.
-        RunError: A score is not finite.
+        UserError: Truth of another shape, or neither 0 nor 1; a threshold that is not there.
+        RunError: A score is no probability.
     """
-    marks, values = _both(truth, scores)
+    marks, values = as_marks(truth, scores, as_scores(scores).shape[1])
     names = [f"{average}_{name}" for average in AVERAGED for name in RATES]
     if not len(values):
-        return dict.fromkeys(["accuracy", "hamming_loss", *names, *RANKINGS])
-    chosen = (values >= threshold).astype(np.int64)
+        return dict.fromkeys(["accuracy", "hamming_loss", *names, *RANKINGS, *BELIEFS])
+    yes, chosen = marks.astype(bool), values >= levels(threshold, labels)
+    right = yes == chosen
     found: dict[str, float | None] = {
-        "accuracy": float((marks == chosen).all(axis=1).mean()),
-        "hamming_loss": float((marks != chosen).mean()),
+        "accuracy": float(right.all(axis=1).mean()),
+        "hamming_loss": float(1 - right.mean()),
     }
-    occurs = marks.any(axis=0) | chosen.any(axis=0)
+    each = (yes & chosen).sum(axis=0), chosen.sum(axis=0), yes.sum(axis=0)
     for average in AVERAGED:
-        for name, rate in RATES.items():
-            given = {"average": average, "zero_division": 0}
-            found[f"{average}_{name}"] = (
-                float(rate(marks[:, occurs], chosen[:, occurs], **given)) if occurs.any() else None
-            )
-    for name, ranking in RANKINGS.items():
-        each = [ranking(marks[:, at], values[:, at]) for at in range(values.shape[1])]
-        known = [value for value in each if value is not None]
-        found[name] = float(np.mean(known)) if known else None
-    return found
+        parts = [part.sum(keepdims=True) for part in each] if average == "micro" else each
+        rates = _averages(*parts)
+        found |= {f"{average}_{name}": rates[name] for name in RATES}
+    return found | _rankings(yes, values) | _beliefs(yes, values)
+
+
+def undefined(
+    truth: npt.ArrayLike,
+    scores: npt.ArrayLike,
+    threshold: float | Mapping[str, float] | npt.ArrayLike = THRESHOLD,
+    labels: Sequence[str] | None = None,
+) -> dict[str, str]:
+    """Why each metric that is ``None`` for these rows is so.
+
+    >>> undefined([[0], [0]], [[0.2], [0.7]])["macro_roc_auc"]
+    'no label has both positive and negative rows'
+    """
+    found = multi_label_metrics(truth, scores, threshold, labels)
+    if not len(as_scores(scores)):
+        return dict.fromkeys(found, "no rows")
+    reasons = {
+        "macro_roc_auc": "no label has both positive and negative rows",
+        "macro_average_precision": "no label has a positive row",
+    }
+    occurs = "no label occurs in truth or predictions"
+    return {name: reasons.get(name, occurs) for name, value in found.items() if value is None}
 
 
 def per_label(
     truth: npt.ArrayLike,
     scores: npt.ArrayLike,
     labels: Sequence[str],
-    threshold: float = THRESHOLD,
+    threshold: float | Mapping[str, float] | npt.ArrayLike = THRESHOLD,
 ) -> dict[str, dict[str, float | None]]:
     """Precision, recall, F1, support, ROC AUC and average precision of every label, in order.
 
     >>> per_label([[1], [0]], [[0.9], [0.6]], ["a"])["a"]["precision"]
     0.5
     """
-    marks, values = _both(truth, scores)
+    marks, values = as_marks(truth, scores, len(labels))
+    at = np.broadcast_to(levels(threshold, labels), len(labels)).tolist()
     found: dict[str, dict[str, float | None]] = {}
-    for at, label in enumerate(labels):
-        rates = threshold_metrics(marks[:, at], values[:, at], threshold)
+    for column, label in enumerate(labels):
+        rates = threshold_metrics(marks[:, column], values[:, column], at[column])
         found[label] = {name: rates[name] for name in RATES}
-        found[label]["support"] = int(marks[:, at].sum())
+        found[label]["support"] = int(marks[:, column].sum())
         for name, ranking in RANKINGS.items():
-            found[label][name.removeprefix("macro_")] = ranking(marks[:, at], values[:, at])
+            found[label][name.removeprefix("macro_")] = ranking(marks[:, column], values[:, column])
     return found
 
 
-def _both(truth: npt.ArrayLike, scores: npt.ArrayLike) -> tuple[Ints, Floats]:
-    values, marks = as_scores(scores), np.asarray(truth)
-    if marks.shape != values.shape:
-        raise UserError(f"truth {marks.shape} and scores {values.shape} must have one shape")
-    broken = ~np.isin(marks, (0, 1)).all(axis=1)
-    if broken.any():
-        raise UserError(f"row {np.flatnonzero(broken)[0] + 1}: truth is neither 0 nor 1")
-    return marks.astype(np.int64), values
+def levels(
+    threshold: float | Mapping[str, float] | npt.ArrayLike, labels: Sequence[str] | None
+) -> Floats:
+    """Thresholds in the order of the labels.
+
+    >>> levels({"b": 0.2, "a": 0.1}, ["a", "b"]).tolist(), levels(0.5, None).tolist()
+    ([0.1, 0.2], 0.5)
+
+    Raises:
+        UserError: There is not one for each label, or one of a label that there is not.
+    """
+    if not isinstance(threshold, Mapping):
+        found = np.asarray(threshold, dtype=np.float64)
+        if found.ndim and labels is not None and found.shape != (len(labels),):
+            raise UserError(f"{found.size} thresholds for {len(labels)} labels: give one for each")
+        return found
+    if labels is None:
+        raise UserError("thresholds by label need the labels of the columns")
+    for name in threshold:
+        if name not in labels:
+            raise UserError(f"threshold of '{name}': no such label{nearest(name, labels)}")
+    for label in labels:
+        if label not in threshold:
+            raise UserError(f"label '{label}' has no threshold; the others have")
+    return np.array([threshold[label] for label in labels], dtype=np.float64)
+
+
+def _averages(hits: Ints, chosen: Ints, support: Ints) -> dict[str, float | None]:
+    """Mean rates over the labels that occur; 0/0 counts as 0 there, as in scikit-learn."""
+    wholes = {"precision": chosen, "recall": support, "f1": (chosen + support) / 2}
+    occurs = chosen + support > 0
+    if not occurs.any():
+        return dict.fromkeys(wholes)
+    return {
+        name: float((hits[occurs] / np.where(whole > 0, whole, 1)[occurs]).mean())
+        for name, whole in wholes.items()
+    }
+
+
+def _rankings(yes: npt.NDArray[np.bool_], values: Floats) -> dict[str, float | None]:
+    weight = np.ones(len(values))
+    curves = [counts_from_top(yes[:, at], values[:, at], weight)[1:] for at in range(yes.shape[1])]
+    areas = [[each(*curve) for curve in curves] for each in (area_under_roc, mean_precision)]
+    return {name: _mean(np.array(each)) for name, each in zip(RANKINGS, areas, strict=True)}
+
+
+def _beliefs(yes: npt.NDArray[np.bool_], values: Floats) -> dict[str, float | None]:
+    check_probabilities(values)
+    surprise = -np.log(np.clip(np.where(yes, values, 1 - values), EPSILON, 1.0))
+    return {
+        "log_loss": float(surprise.mean()),
+        "brier": float(np.square(values - yes).mean()),
+        "ece": float(column_errors(values, yes).mean()),
+    }
+
+
+def _mean(values: Floats) -> float | None:
+    there = values[~np.isnan(values)]
+    return known(there.mean()) if len(there) else None

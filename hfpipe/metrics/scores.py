@@ -13,6 +13,8 @@ Ints = npt.NDArray[np.int64]
 SUM_TOLERANCE = 1e-2
 """Rows further than this from summing to 1 are not probabilities (bf16 rounding stays inside)."""
 ROUNDING = 1e-12
+EPSILON = float(np.finfo(np.float64).eps)
+"""What a probability of 0 counts as where its logarithm is taken, as in scikit-learn."""
 
 
 def as_scores(scores: npt.ArrayLike) -> Floats:
@@ -74,6 +76,47 @@ def as_truth(truth: npt.ArrayLike, rows: int, classes: int) -> Ints:
             f"{classes} (0 to {classes - 1})"
         )
     return labels
+
+
+def as_marks(truth: npt.ArrayLike, scores: npt.ArrayLike, labels: int) -> tuple[Ints, Floats]:
+    """Give true labels and scores as int64 and float64 matrices of rows and labels.
+
+    >>> as_marks([[1.0, 0.0]], [[0.9, 0.2]], labels=2)[0].tolist()
+    [[1, 0]]
+
+    Raises:
+        UserError: Truth of another shape than scores or ``labels``, or neither 0 nor 1.
+        RunError: See :func:`as_scores`.
+    """
+    values, marks = as_scores(scores), np.asarray(truth)
+    if marks.shape != values.shape or values.shape[1] != labels:
+        raise UserError(
+            f"truth {marks.shape} and scores {values.shape} must both be (rows, {labels} labels)"
+        )
+    broken = ~((marks == 0) | (marks == 1)).all(axis=1)
+    if broken.any():
+        raise UserError(f"row {np.flatnonzero(broken)[0] + 1}: truth is neither 0 nor 1")
+    return marks.astype(np.int64), values
+
+
+def as_weights(weights: npt.ArrayLike | None, rows: int) -> Floats:
+    """Give how much each row counts as float64; by default the same.
+
+    >>> as_weights(None, 2).tolist()
+    [1.0, 1.0]
+
+    Raises:
+        UserError: Another number of rows, or a weight that is not a finite number of at least 0.
+    """
+    if weights is None:
+        return np.ones(rows)
+    mass = np.asarray(weights, dtype=np.float64)
+    if mass.shape != (rows,):
+        raise UserError(f"weights have shape {mass.shape} but there are {rows} rows of scores")
+    broken = np.flatnonzero(~(np.isfinite(mass) & (mass >= 0)))
+    if broken.size:
+        raise UserError(f"row {broken[0] + 1}: its weight is not a finite number of at least 0")
+    return mass
 
 
 def ranked_classes(scores: npt.ArrayLike) -> Ints:

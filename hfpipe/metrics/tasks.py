@@ -7,105 +7,35 @@ callers leave out the others.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import expit, softmax
 
-from hfpipe.errors import RunError, UserError, nearest
+from hfpipe.errors import UserError, nearest
+from hfpipe.metrics import binary, classification, multi_label, regression
 from hfpipe.metrics.binary import THRESHOLD, binary_metrics
 from hfpipe.metrics.calibration import reliability
 from hfpipe.metrics.classification import classification_metrics, per_class
-from hfpipe.metrics.multi_label import multi_label_metrics, per_label
+from hfpipe.metrics.multi_label import levels, multi_label_metrics, per_label
 from hfpipe.metrics.regression import regression_metrics
 from hfpipe.metrics.scores import Floats, as_scores, predicted_classes
-from hfpipe.metrics.thresholds import best_threshold
+from hfpipe.metrics.task import Metrics, Task, Threshold, other_shape
+from hfpipe.metrics.thresholds import best_per_label, best_threshold
 
-Metrics = dict[str, float | None]
-
-
-@dataclass(frozen=True)
-class Task(ABC):
-    """What is predicted.
-
-    Attributes:
-        labels: The classes in the order of the logits; of a binary task the negative one first.
-        log1p: Regression: whether what is learned is ``log(1 + y)``.
-    """
-
-    labels: list[str] = field(default_factory=list)
-    log1p: bool = False
-    name: ClassVar[str]
-    hub_task: ClassVar[str] = "text-classification"
-    default_threshold: ClassVar[float | None] = None
-
-    @property
-    @abstractmethod
-    def primary(self) -> str:
-        """The metric that decides."""
-
-    @abstractmethod
-    def scores(self, logits: npt.ArrayLike) -> Floats:
-        """What a model's logits say, float64.
-
-        Raises:
-            RunError: Logits of another shape.
-        """
-
-    @abstractmethod
-    def metrics(
-        self, truth: npt.ArrayLike, scores: npt.ArrayLike, threshold: float | None = None
-    ) -> Metrics:
-        """Every metric of the task; None where it is not defined."""
-
-    @abstractmethod
-    def choices(
-        self, scores: npt.ArrayLike, threshold: float | None = None
-    ) -> npt.NDArray[np.int64]:
-        """The class of every row, or (rows, classes) of 0 and 1."""
-
-    def per_class(
-        self, truth: npt.ArrayLike, scores: npt.ArrayLike, threshold: float | None = None
-    ) -> dict[str, Metrics]:
-        """Metrics of every class; nothing where there are no classes."""
-        return {}
-
-    def best_threshold(self, truth: npt.ArrayLike, scores: npt.ArrayLike) -> float | None:
-        """The threshold with the best F1; None where the task has none or there is no choosing."""
-        return None
-
-    def used_threshold(self, threshold: float | None) -> float | None:
-        """The threshold that counts if this one is given; None where the task has none."""
-        return self.default_threshold if threshold is None else threshold
-
-    def labelled(self, truth: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-        """Which rows have a label.
-
-        >>> Regression().labelled([1.5, np.nan]).tolist()
-        [True, False]
-        """
-        return ~np.isnan(np.asarray(truth, dtype=np.float64))
-
-    def unknown(self, rows: int) -> npt.NDArray[np.float64]:
-        """The truth of rows without a label.
-
-        >>> Regression().unknown(2).tolist()
-        [nan, nan]
-        """
-        return np.full(rows, np.nan)
-
-    def metric_names(self) -> list[str]:
-        """Every name that ``metrics`` can give.
-
-        >>> task_of("regression").metric_names()
-        ['rmse_raw', 'mae_raw', 'r2_raw', 'spearman']
-        """
-        return list(self.metrics(np.empty(0), np.empty(0)))
+__all__ = [
+    "TASKS",
+    "Binary",
+    "Classification",
+    "Metrics",
+    "MultiLabel",
+    "Regression",
+    "Task",
+    "Threshold",
+    "task_of",
+]
 
 
 class Classification(Task):
@@ -122,23 +52,35 @@ class Classification(Task):
         """
         matrix = np.asarray(logits, dtype=np.float64)
         if matrix.ndim != 2 or matrix.shape[1] != len(self.labels):
-            raise _shape(matrix, f"(rows, {len(self.labels)})")
+            raise other_shape(matrix, f"(rows, {len(self.labels)})")
         return np.asarray(softmax(matrix, axis=1), dtype=np.float64)
 
     def metrics(
-        self, truth: npt.ArrayLike, scores: npt.ArrayLike, threshold: float | None = None
+        self, truth: npt.ArrayLike, scores: npt.ArrayLike, threshold: Threshold | None = None
     ) -> Metrics:
         """See :func:`hfpipe.metrics.classification.classification_metrics`."""
+        self.used_threshold(threshold)
         return classification_metrics(truth, scores)
 
+    def undefined(
+        self, truth: npt.ArrayLike, scores: npt.ArrayLike, threshold: Threshold | None = None
+    ) -> dict[str, str]:
+        """See :func:`hfpipe.metrics.classification.undefined`.
+
+        >>> Classification(["a", "b"]).undefined([0], [[0.6, 0.4]])["precision"]
+        "no row predicted 'b'"
+        """
+        return classification.undefined(truth, scores, self.labels)
+
     def choices(
-        self, scores: npt.ArrayLike, threshold: float | None = None
+        self, scores: npt.ArrayLike, threshold: Threshold | None = None
     ) -> npt.NDArray[np.int64]:
         """The best class of every row."""
+        self.used_threshold(threshold)
         return predicted_classes(scores)
 
     def per_class(
-        self, truth: npt.ArrayLike, scores: npt.ArrayLike, threshold: float | None = None
+        self, truth: npt.ArrayLike, scores: npt.ArrayLike, threshold: Threshold | None = None
     ) -> dict[str, Metrics]:
         """Precision, recall, F1 and support."""
         return per_class(truth, scores, self.labels)
@@ -182,11 +124,11 @@ class Binary(Task):
         if found.ndim == 2 and found.shape[1] == 1:
             found = found[:, 0]
         if found.ndim != 1:
-            raise _shape(found, "(rows,), (rows, 1) or (rows, 2)")
+            raise other_shape(found, "(rows,), (rows, 1) or (rows, 2)")
         return np.asarray(expit(found), dtype=np.float64)
 
     def metrics(
-        self, truth: npt.ArrayLike, scores: npt.ArrayLike, threshold: float | None = None
+        self, truth: npt.ArrayLike, scores: npt.ArrayLike, threshold: Threshold | None = None
     ) -> Metrics:
         """See :func:`hfpipe.metrics.binary.binary_metrics`; and ``ece``.
 
@@ -197,32 +139,55 @@ class Binary(Task):
         >>> found["f1"], round(found["ece"], 4)
         (1.0, 0.3)
         """
-        at = THRESHOLD if threshold is None else threshold
-        found = binary_metrics(truth, scores, at)
+        found = binary_metrics(truth, scores, self.used_threshold(threshold))
         there = len(np.asarray(truth))
         return found | {"ece": float(reliability(scores, truth).error) if there else None}
 
     def choices(
-        self, scores: npt.ArrayLike, threshold: float | None = None
+        self, scores: npt.ArrayLike, threshold: Threshold | None = None
     ) -> npt.NDArray[np.int64]:
         """1 from the threshold on."""
-        at = THRESHOLD if threshold is None else threshold
+        at = self.used_threshold(threshold)
         return (np.asarray(scores, dtype=np.float64) >= at).astype(np.int64)
 
     def per_class(
-        self, truth: npt.ArrayLike, scores: npt.ArrayLike, threshold: float | None = None
+        self, truth: npt.ArrayLike, scores: npt.ArrayLike, threshold: Threshold | None = None
     ) -> dict[str, Metrics]:
         """Precision, recall, F1 and support at the threshold."""
         chosen = np.eye(2)[self.choices(scores, threshold)]
         return per_class(np.asarray(truth, dtype=np.int64), chosen.reshape(-1, 2), self.sides)
 
-    def best_threshold(self, truth: npt.ArrayLike, scores: npt.ArrayLike) -> float | None:
-        """The threshold with the best F1; None without both classes.
+    def undefined(
+        self, truth: npt.ArrayLike, scores: npt.ArrayLike, threshold: Threshold | None = None
+    ) -> dict[str, str]:
+        """See :func:`hfpipe.metrics.binary.undefined`."""
+        reasons = binary.undefined(truth, scores, self.used_threshold(threshold))
+        return reasons if len(np.asarray(truth)) else reasons | {"ece": "no rows"}
+
+    def best_threshold(
+        self, truth: npt.ArrayLike, scores: npt.ArrayLike, aim: str = "f1"
+    ) -> float | None:
+        """The threshold that serves the aim best; None where there is no choosing.
 
         >>> Binary().best_threshold([0, 0, 1, 1], [0.1, 0.6, 0.4, 0.8])
         0.25
+        >>> Binary().best_threshold([1, 1], [0.1, 0.6]), Binary().no_choice([1, 1], [0.1, 0.6])
+        (None, {'1': 'no negative row'})
         """
-        return best_threshold(truth, scores).threshold
+        return best_threshold(truth, scores, aim).threshold
+
+    def no_choice(
+        self, truth: npt.ArrayLike, scores: npt.ArrayLike, aim: str = "f1"
+    ) -> dict[str, str]:
+        """Why there is no choosing, under the name of the positive class."""
+        reason = best_threshold(truth, scores, aim).reason
+        return {} if reason is None else {self.sides[1]: reason}
+
+    def used_threshold(self, threshold: Threshold | None) -> float:
+        """The threshold that counts if this one is given; 0.5 if none is."""
+        if isinstance(threshold, dict):
+            raise UserError("a yes-or-no task has one threshold, not one for each label")
+        return THRESHOLD if threshold is None else threshold
 
 
 class MultiLabel(Task):
@@ -236,32 +201,77 @@ class MultiLabel(Task):
         """Probability (rows, classes) of every label by sigmoid."""
         matrix = np.asarray(logits, dtype=np.float64)
         if matrix.ndim != 2 or matrix.shape[1] != len(self.labels):
-            raise _shape(matrix, f"(rows, {len(self.labels)})")
+            raise other_shape(matrix, f"(rows, {len(self.labels)})")
         return np.asarray(expit(matrix), dtype=np.float64)
 
     def metrics(
-        self, truth: npt.ArrayLike, scores: npt.ArrayLike, threshold: float | None = None
+        self, truth: npt.ArrayLike, scores: npt.ArrayLike, threshold: Threshold | None = None
     ) -> Metrics:
         """See :func:`hfpipe.metrics.multi_label.multi_label_metrics`."""
-        return multi_label_metrics(truth, scores, THRESHOLD if threshold is None else threshold)
+        return multi_label_metrics(truth, scores, self._levels(threshold))
+
+    def undefined(
+        self, truth: npt.ArrayLike, scores: npt.ArrayLike, threshold: Threshold | None = None
+    ) -> dict[str, str]:
+        """See :func:`hfpipe.metrics.multi_label.undefined`."""
+        return multi_label.undefined(truth, scores, self._levels(threshold))
 
     def choices(
-        self, scores: npt.ArrayLike, threshold: float | None = None
+        self, scores: npt.ArrayLike, threshold: Threshold | None = None
     ) -> npt.NDArray[np.int64]:
-        """(rows, classes), 1 from the threshold on."""
-        at = THRESHOLD if threshold is None else threshold
-        return (as_scores(scores) >= at).astype(np.int64)
+        """(rows, classes), 1 from the threshold on.
+
+        >>> MultiLabel(["a", "b"]).choices([[0.4, 0.4]], {"b": 0.5, "a": 0.3}).tolist()
+        [[1, 0]]
+        """
+        return (as_scores(scores) >= self._levels(threshold)).astype(np.int64)
 
     def per_class(
-        self, truth: npt.ArrayLike, scores: npt.ArrayLike, threshold: float | None = None
+        self, truth: npt.ArrayLike, scores: npt.ArrayLike, threshold: Threshold | None = None
     ) -> dict[str, Metrics]:
         """See :func:`hfpipe.metrics.multi_label.per_label`."""
-        at = THRESHOLD if threshold is None else threshold
-        return per_label(truth, scores, self.labels, at)
+        return per_label(truth, scores, self.labels, self._levels(threshold))
 
-    def best_threshold(self, truth: npt.ArrayLike, scores: npt.ArrayLike) -> float | None:
-        """One threshold for all labels, with the best F1 over all cells (micro)."""
-        return best_threshold(np.ravel(np.asarray(truth)), np.ravel(np.asarray(scores))).threshold
+    def best_threshold(
+        self, truth: npt.ArrayLike, scores: npt.ArrayLike, aim: str = "f1"
+    ) -> dict[str, float] | None:
+        """One threshold a label, each for itself; 0.5 where a label has no choice.
+
+        >>> MultiLabel(["a", "b"]).best_threshold([[0, 0], [1, 0]], [[0.25, 0.1], [0.5, 0.3]])
+        {'a': 0.375, 'b': 0.5}
+
+        Returns:
+            None where no label has a choice.
+        """
+        found = best_per_label(truth, scores, self.labels, aim)
+        if all(best.threshold is None for best in found.values()):
+            return None
+        return {label: best.or_half for label, best in found.items()}
+
+    def no_choice(
+        self, truth: npt.ArrayLike, scores: npt.ArrayLike, aim: str = "f1"
+    ) -> dict[str, str]:
+        """Why labels have no choice.
+
+        >>> MultiLabel(["a", "b"]).no_choice([[0, 0], [1, 0]], [[0.2, 0.1], [0.4, 0.3]])
+        {'b': 'no positive row'}
+        """
+        found = best_per_label(truth, scores, self.labels, aim)
+        return {label: best.reason for label, best in found.items() if best.reason is not None}
+
+    def used_threshold(self, threshold: Threshold | None) -> Threshold:
+        """The threshold that counts if this one is given; 0.5 if none is.
+
+        Raises:
+            UserError: Not a number for each label, and no other.
+        """
+        if not isinstance(threshold, dict):
+            return THRESHOLD if threshold is None else threshold
+        return dict(zip(self.labels, levels(threshold, self.labels).tolist(), strict=True))
+
+    def _levels(self, threshold: Threshold | None) -> float | Floats:
+        used = self.used_threshold(threshold)
+        return levels(used, self.labels) if isinstance(used, dict) else used
 
     def labelled(self, truth: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         """Rows without NaN."""
@@ -293,17 +303,24 @@ class Regression(Task):
         found = np.asarray(logits, dtype=np.float64)
         found = found[:, 0] if found.ndim == 2 and found.shape[1] == 1 else found
         if found.ndim != 1:
-            raise _shape(found, "(rows,) or (rows, 1)")
+            raise other_shape(found, "(rows,) or (rows, 1)")
         return found
 
     def metrics(
-        self, truth: npt.ArrayLike, scores: npt.ArrayLike, threshold: float | None = None
+        self, truth: npt.ArrayLike, scores: npt.ArrayLike, threshold: Threshold | None = None
     ) -> Metrics:
         """See :func:`hfpipe.metrics.regression.regression_metrics`."""
+        self.used_threshold(threshold)
         return regression_metrics(truth, scores, log1p=self.log1p)
 
+    def undefined(
+        self, truth: npt.ArrayLike, scores: npt.ArrayLike, threshold: Threshold | None = None
+    ) -> dict[str, str]:
+        """See :func:`hfpipe.metrics.regression.undefined`."""
+        return regression.undefined(truth, scores, log1p=self.log1p)
+
     def choices(
-        self, scores: npt.ArrayLike, threshold: float | None = None
+        self, scores: npt.ArrayLike, threshold: Threshold | None = None
     ) -> npt.NDArray[np.int64]:
         """There are no classes to choose from."""
         raise TypeError("a regression has no classes")
@@ -336,7 +353,3 @@ def task_of(name: str, labels: Sequence[str] = (), log1p: bool = False) -> Task:
     if name not in TASKS:
         raise UserError(f"no task '{name}'{nearest(name, TASKS)}")
     return TASKS[name](list(labels), log1p)
-
-
-def _shape(found: Floats, wanted: str) -> RunError:
-    return RunError(f"the model's logits have shape {found.shape}; they must be {wanted}")
