@@ -1,8 +1,8 @@
 """Maps from a model's probabilities to believable ones: temperature, Platt, isotonic.
 
-Each takes what ``Task.scores`` gives and returns the same shape. None of them turns the order of two
-rows (of two classes in a row) around; isotonic regression makes ties. Which of them is used, and
-whether any, is for :mod:`hfpipe.metrics.calibrators` to find.
+Each takes what ``Task.scores`` gives and returns the same shape. None of them turns the order of
+two rows (of two classes in a row) around; isotonic regression makes ties. Which of them is used,
+and whether any, is for :mod:`hfpipe.metrics.calibrators` to find.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Calibrator(ABC):
 
     name: ClassVar[str]
     least_rows: ClassVar[int] = LEAST_ROWS
-    least_each: ClassVar[int] = 1
+    least_each: ClassVar[int] = 0
     temperature: float | None = None
 
     @classmethod
@@ -68,7 +68,11 @@ class Calibrator(ABC):
         return None
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON: its name as ``method``, and its parameters; see :func:`hfpipe.metrics.calibrators.calibrator_of`."""
+        """For JSON: its name as ``method``, and its parameters.
+
+        >>> Platt(slope=0.5, intercept=0.0).to_dict()
+        {'method': 'platt', 'slope': 0.5, 'intercept': 0.0}
+        """
         told = asdict(self)  # type: ignore[call-overload]
         plain = {key: list(one) if isinstance(one, tuple) else one for key, one in told.items()}
         return {"method": self.name, **plain}
@@ -217,9 +221,9 @@ class Isotonic(Calibrator):
 
     @classmethod
     def fit(cls, truth: npt.ArrayLike, scores: npt.ArrayLike) -> Self:
-        """Scikit-learn's, with ``1 / (rows + 2)`` for the lowest value and 1 less it for the highest.
+        """Scikit-learn's, with values from ``1 / (rows + 2)`` to 1 less that.
 
-        A step of rows that are all negative says that yes is rare there, not that it is impossible.
+        A step of rows that are all negative says that yes is rare there, not that it cannot be.
         """
         labels, values = as_truth(truth, len(np.asarray(scores)), 2), _probabilities(scores)
         least = 1 / (len(labels) + 2)
