@@ -1,0 +1,218 @@
+"""Bootstrap intervals: against a slow loop over the same draws; how often they hold the truth."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.special import expit
+from scipy.stats import norm
+from sklearn import metrics as sk
+
+from hfpipe.errors import UserError
+from hfpipe.metrics.intervals import intervals
+from hfpipe.metrics.resampling import Resamples
+from hfpipe.metrics.tasks import Binary, Classification, Regression
+from hfpipe.metrics.weighted import vectorised
+
+
+def yes_or_no(rows, seed=0, apart=1.0):
+    """Truth and probabilities whose accuracy and ROC AUC are known; see the coverage test."""
+    generator = np.random.default_rng(seed)
+    truth = generator.integers(0, 2, rows)
+    return truth, expit(generator.normal(np.where(truth, apart, -apart)))
+
+
+def looped(truth, scores, metric, **drawn):
+    """The interval of a metric by the obvious loop: rows repeated as often as they were drawn."""
+    values = []
+    for counts in np.concatenate(list(Resamples(len(truth), **drawn).blocks())):
+        rows = np.repeat(np.arange(len(truth)), counts.astype(int))
+        values.append(metric(truth[rows], scores[rows]))
+    return np.percentile(values, [2.5, 97.5]).tolist()
+
+
+PLAIN = {
+    "accuracy": lambda truth, scores: sk.accuracy_score(truth, scores >= 0.4),
+    "f1": lambda truth, scores: sk.f1_score(truth, scores >= 0.4),
+    "mcc": lambda truth, scores: sk.matthews_corrcoef(truth, scores >= 0.4),
+    "roc_auc": sk.roc_auc_score,
+    "average_precision": sk.average_precision_score,
+    "log_loss": sk.log_loss,
+    "brier": sk.brier_score_loss,
+}
+
+
+@pytest.mark.parametrize("grouped", [False, True], ids=["rows", "groups"])
+def test_intervals_equal_a_plain_loop_over_the_same_draws(grouped):
+    truth, scores = yes_or_no(80)
+    scores = scores.round(1)  # ties
+    groups = [f"author {row % 17}" for row in range(80)] if grouped else None
+    found = intervals(Binary(), truth, scores, 0.4, groups, resamples=60, seed=3)
+    for name, metric in PLAIN.items():
+        wanted = looped(truth, scores, metric, times=60, seed=3, groups=groups)
+        assert found[name] == pytest.approx(wanted, rel=1e-12, abs=1e-12), name
+    assert list(found) == list(Binary().metrics(truth, scores))
+
+
+def test_intervals_of_classes_equal_a_plain_loop():
+    generator = np.random.default_rng(1)
+    scores = generator.dirichlet(np.ones(5), 120)
+    truth = np.where(generator.random(120) < 0.6, scores.argmax(axis=1), 3)
+    found = intervals(Classification([*"abcde"]), truth, scores, resamples=40, seed=8)
+
+    def macro_f1(truth, scores):
+        return sk.f1_score(truth, scores.argmax(axis=1), average="macro")
+
+    wanted = looped(truth, scores, macro_f1, times=40, seed=8)
+    assert found["macro_f1"] == pytest.approx(wanted, rel=1e-12)
+    assert found["macro_f1"][0] < macro_f1(truth, scores) < found["macro_f1"][1]
+
+
+def test_a_seed_gives_the_same_intervals_and_another_seed_others():
+    truth, scores = yes_or_no(60)
+    once, again, other = (intervals(Binary(), truth, scores, seed=seed) for seed in (4, 4, 5))
+    assert once == again
+    assert once["roc_auc"] != other["roc_auc"]
+
+
+def test_counts_do_not_depend_on_the_size_of_blocks():
+    draws = Resamples(37, times=50, seed=3, groups=[row % 9 for row in range(37)])
+    whole, pieces = (np.concatenate(list(draws.blocks(cells))) for cells in (10**6, 100))
+    assert whole.shape == (50, 37)
+    assert (whole == pieces).all()
+
+
+def test_draws_are_uniform_over_rows():
+    counts = np.concatenate(list(Resamples(20, times=5000).blocks()))
+    assert (counts.sum(axis=1) == 20).all()
+    # Binomial(20, 1/20) a row and resample: mean 1, variance 0.95; four standard errors.
+    assert counts.mean(axis=0) == pytest.approx(np.ones(20), abs=4 * (0.95 / 5000) ** 0.5)
+    assert counts.var(axis=0) == pytest.approx(np.full(20, 0.95), rel=0.15)
+
+
+def test_groups_of_one_row_each_are_rows():
+    truth, scores = yes_or_no(60)
+    alone = intervals(Binary(), truth, scores)
+    assert (
+        intervals(Binary(), truth, scores, groups=[f"author {row}" for row in range(60)]) == alone
+    )
+
+
+def test_repeating_every_row_in_its_group_makes_nothing_surer():
+    truth, scores = yes_or_no(50)
+    names = ["accuracy", "roc_auc", "average_precision", "log_loss"]
+    once = intervals(Binary(), truth, scores, metrics=names)
+    five, owners = np.repeat(np.arange(50), 5), np.repeat([f"author {n}" for n in range(50)], 5)
+    grouped = intervals(Binary(), truth[five], scores[five], groups=owners, metrics=names)
+    fooled = intervals(Binary(), truth[five], scores[five], metrics=names)
+    for name in names:
+        assert grouped[name] == pytest.approx(once[name], rel=1e-12), name
+        assert np.ptp(fooled[name]) < 0.6 * np.ptp(once[name]), name
+
+
+def test_what_most_resamples_leave_undefined_has_no_interval():
+    truth = np.array([1] + [0] * 59)  # (1 - 1/60)**60 = 36 % of the resamples have no positive row
+    scores = np.linspace(1, 0, 60)
+    found = intervals(Binary(), truth, scores, 0.5)
+    assert found["roc_auc"] is None
+    assert found["recall"] is None
+    assert found["precision"] is not None
+    truth[:5] = 1  # (1 - 5/60)**60 = 0.5 %: left out
+    found = intervals(Binary(), truth, scores, 0.5)
+    assert found["roc_auc"] == [1.0, 1.0]
+    one_class = intervals(Binary(), np.zeros(60, int), scores)
+    assert one_class["roc_auc"] is None
+    assert one_class["accuracy"] is not None
+
+
+@pytest.mark.parametrize("rows", [0, 1])
+def test_of_fewer_than_two_rows_nothing_is_known(rows):
+    found = intervals(Regression(), np.ones(rows), np.zeros(rows))
+    assert found == dict.fromkeys(["rmse_raw", "mae_raw", "r2_raw", "spearman"])
+
+
+def test_of_one_group_nothing_is_known():
+    truth, scores = yes_or_no(30)
+    assert set(intervals(Binary(), truth, scores, groups=["ada"] * 30).values()) == {None}
+
+
+def test_a_lower_confidence_is_narrower_and_inside():
+    truth, scores = yes_or_no(60)
+    wide, narrow = (
+        intervals(Binary(), truth, scores, confidence=share, metrics=["log_loss"])["log_loss"]
+        for share in (0.95, 0.5)
+    )
+    assert wide[0] < narrow[0] < narrow[1] < wide[1]
+
+
+class WithSpecificity(Binary):
+    """A task with a metric that nobody wrote a fast form for."""
+
+    def metrics(self, truth, scores, threshold=None):
+        said = self.choices(scores, threshold)
+        negatives = np.asarray(truth) == 0
+        share = float((said[negatives] == 0).mean()) if negatives.any() else None
+        return super().metrics(truth, scores, threshold) | {"specificity": share}
+
+
+def test_a_metric_without_a_fast_form_has_an_interval_all_the_same():
+    truth, scores = yes_or_no(40)
+    task = WithSpecificity()
+    assert "specificity" not in vectorised(task, truth, scores)
+    found = intervals(task, truth, scores, resamples=50, metrics=["specificity", "accuracy"])
+
+    def specificity(truth, scores):
+        return sk.recall_score(truth, scores >= 0.5, pos_label=0)
+
+    wanted = looped(truth, scores, specificity, times=50)
+    assert found["specificity"] == pytest.approx(wanted, rel=1e-12)
+    assert list(found) == ["specificity", "accuracy"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"metrics": ["acuracy"]}, "no metric 'acuracy'; did you mean 'accuracy'"),
+        ({"confidence": 95}, "confidence 95: it must be between 0 and 1"),
+        ({"resamples": 0}, "0 resamples: there must be at least 1"),
+        ({"groups": ["ada"]}, "1 groups but 30 rows"),
+    ],
+    ids=["metric", "confidence", "resamples", "groups"],
+)
+def test_mistakes_are_named(wrong, message):
+    truth, scores = yes_or_no(30)
+    with pytest.raises(UserError) as caught:
+        intervals(Binary(), truth, scores, **wrong)
+    assert message in str(caught.value)
+
+
+def coverage(repeats, rows, resamples, grouped=False):
+    """How often the intervals of accuracy and ROC AUC hold the known values.
+
+    Scores of positive rows are normal around 1, of others around -1: the accuracy at 0 is
+    Phi(1) and the ROC AUC Phi(2 / sqrt 2). Grouped rows are copied three times.
+    """
+    known = {"accuracy": norm.cdf(1), "roc_auc": norm.cdf(2**0.5)}
+    held = dict.fromkeys(known, 0)
+    copies = np.repeat(np.arange(rows), 3 if grouped else 1)
+    for seed in range(repeats):
+        truth, scores = (each[copies] for each in yes_or_no(rows, seed))
+        found = intervals(
+            Binary(),
+            truth,
+            scores,
+            groups=copies if grouped else None,
+            resamples=resamples,
+            seed=seed,
+            metrics=known,
+        )
+        for name, value in known.items():
+            low, high = found[name]
+            held[name] += low <= value <= high
+    return {name: count / repeats for name, count in held.items()}
+
+
+def test_about_95_of_100_intervals_hold_the_true_value():
+    # A larger run is in docs/uncertainty.md; here one standard error is 1.1 %.
+    for name, share in coverage(repeats=400, rows=150, resamples=300).items():
+        assert 0.91 <= share <= 0.985, name
