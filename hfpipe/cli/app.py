@@ -17,6 +17,7 @@ from hfpipe.cli.evaluate import evaluate
 from hfpipe.cli.finetune import finetune
 from hfpipe.cli.hub import app as hub
 from hfpipe.cli.legacy import modern_arguments
+from hfpipe.cli.predict import predict
 from hfpipe.cli.prepare import prepare
 from hfpipe.cli.recipes import app as recipes
 from hfpipe.errors import HfpipeError
@@ -30,6 +31,8 @@ EXAMPLES = {
     "finetune": "hfpipe finetune --recipe topics_minilm --dataset NAMESPACE/topics "
     "--target NAMESPACE/topics-minilm training.num_train_epochs=2",
     "evaluate": "hfpipe evaluate NAMESPACE/topics-minilm --out runs/test",
+    "predict": "hfpipe predict NAMESPACE/topics-minilm --input new.csv --output submission.csv "
+    "--columns id,label=prediction",
     "demo": "hfpipe demo --out runs/demo",
     "env": "hfpipe env",
 }
@@ -49,7 +52,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _verb in (prepare, finetune, evaluate, demo, env):
+for _verb in (prepare, finetune, evaluate, predict, demo, env):
     _name = _verb.__name__
     app.command(_name, epilog=f"Example: {EXAMPLES[_name]}")(_verb)
 app.add_typer(recipes, name="recipes")
