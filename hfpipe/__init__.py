@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hfpipe.version import __version__
 
 if TYPE_CHECKING:
-    from hfpipe.api import evaluate, finetune, load, prepare
+    from hfpipe.api import evaluate, finetune, load, predict, prepare
     from hfpipe.sequences import (
         ProfileClassifier,
         SequenceClassifier,
@@ -34,12 +34,13 @@ __all__ = [
     "evaluate_profile_classifier",
     "finetune",
     "load",
+    "predict",
     "prepare",
     "test_model",
     "train_model",
 ]
 
-_API = ("evaluate", "finetune", "load", "prepare")
+_API = ("evaluate", "finetune", "load", "predict", "prepare")
 
 
 def __getattr__(name: str) -> Any:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from hfpipe.evaluating import Evaluated
     from hfpipe.finetuning import Finetuned
     from hfpipe.loading import LoadedModel
+    from hfpipe.predicting import Predicted
 
 _open: dict[str | None, Endpoint] = {}
 _until_exit = ExitStack()
@@ -143,6 +144,37 @@ def evaluate(model: str, *, hub: str | None = None, **options: Any) -> Evaluated
         if options.get(name) is not None:
             options[name] = Path(options[name])
     return run(model, _endpoint(hub), EvaluateOptions(**options))
+
+
+def predict(
+    model: str,
+    inputs: str | Path | Sequence[str | Path],
+    output: str | Path,
+    *,
+    hub: str | None = None,
+    **options: Any,
+) -> Predicted:
+    """Ask a pushed model about every row of some files, and write what it says to one.
+
+    Args:
+        model: ``NAMESPACE/NAME[@REVISION]``.
+        inputs: Files, folders or ``hf://`` and other addresses.
+        output: A ``.csv``, ``.tsv``, ``.jsonl`` or ``.parquet`` file.
+        hub: As ``--hub``; the same for all calls of one process.
+        **options: The fields of ``hfpipe.predicting.PredictOptions``: ``columns``, ``id_column``,
+            ``text``, ``top``, ``batch_size``, ….
+
+    Raises:
+        UserError: No such model, file or column, or a row that the model cannot take.
+    """
+    from hfpipe.predicting import PredictOptions
+    from hfpipe.predicting import predict as run
+
+    _check_names(options, [each.name for each in fields(PredictOptions)], "predict")
+    for name in ("columns", "text"):
+        if isinstance(options.get(name), str):
+            options[name] = [options[name]]
+    return run(model, inputs, output, _endpoint(hub), PredictOptions(**options))
 
 
 def load(model: str, *, hub: str | None = None) -> LoadedModel:
