@@ -128,6 +128,7 @@ def plain(task: dict[str, Any]) -> Train:
         per_device_train_batch_size=32,
         learning_rate=3e-4,
         lr_scheduler_type="cosine",
+        warmup_steps=0.06,  # a share; without it this rate may lose the pretrained weights
         weight_decay=0.01,
         train_sampling_strategy="group_by_length",
         bf16=bf16_is_fast(),
