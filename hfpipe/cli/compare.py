@@ -1,0 +1,186 @@
+"""``hfpipe compare``: results of several models side by side."""
+
+from __future__ import annotations
+
+import os
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hfpipe.cli.options import Debug, Hub, HubToken, Out, Quiet
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from hfpipe.comparing import Compared
+
+LONGEST = 40
+
+
+def compare(
+    results: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RUN_OR_REPO…",
+            help="Two or more: folders that 'evaluate' or 'finetune' wrote, and models on the Hub "
+            "(NS/NAME[@REV]).",
+            show_default=False,
+        ),
+    ],
+    metric: Annotated[
+        str | None,
+        typer.Option(
+            "--metric", metavar="NAME", help="Rank by this. Default: what decides for the task."
+        ),
+    ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(
+            "--split",
+            metavar="NAME",
+            help="Which results of a repo. Default: the split of the folders, else test.",
+        ),
+    ] = None,
+    resamples: Annotated[
+        int, typer.Option("--resamples", metavar="N", min=1, help="Of the paired bootstrap.")
+    ] = 1000,
+    out: Out = None,
+    hub: Hub = None,
+    hf_access_token: HubToken = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Compare results on one test set: who is best, how sure that is, what differs in the recipes.
+
+    A model on the Hub without pushed results is evaluated on the spot. Writes compare.csv,
+    compare.json and compare.html.
+    """
+    from rich.console import Console
+
+    from hfpipe.comparing import CompareOptions
+    from hfpipe.comparing import compare as run
+    from hfpipe.evaluating import evaluate
+    from hfpipe.evaluation.subjects import is_folder
+    from hfpipe.hub.endpoint import connect
+
+    options = CompareOptions(metric, split, resamples, out, quiet)
+    console = Console(highlight=False, soft_wrap=True)
+    # Folders need no Hub, and may be compared without a network.
+    wanted = hub or os.environ.get("HFPIPE_HUB") or not all(map(is_folder, results))
+    with connect(hub, hf_access_token) if wanted else nullcontext() as endpoint:
+        done = run(
+            results, endpoint, options, evaluate, lambda line: console.print(line, markup=False)
+        )
+    show_compared(done, quiet)
+
+
+def show_compared(done: Compared, quiet: bool = False) -> None:
+    """Print the leaderboard, what differs in the recipes, and what was written."""
+    from rich.console import Console
+
+    console, board = Console(highlight=False, soft_wrap=True), done.board
+    if not quiet:
+        console.print(_leaderboard(board))
+        console.print(_metrics(board))
+        if board["recipes"]:
+            console.print(_recipes(board))
+    for each in board["models"]:
+        why = each["reason"] or each["no_difference"]
+        if why:
+            console.print(_clean(f"{each['name']}: {why}"), markup=False)
+    for note in board["notes"]:
+        console.print(_clean(f"note: {note}"), markup=False)
+    for path in (done.csv, done.json, done.html):
+        console.print(f"wrote   {path}", markup=False)
+    console.print(f"next:   open {done.html} in a browser", markup=False)
+
+
+def _leaderboard(board: dict[str, Any]) -> Table:
+    tested = any(each["mcnemar"] for each in board["models"])
+    place = board["dataset"] or "unknown rows"
+    place += f", split {board['split']}" if board["split"] else ""
+    way = f"{board['metric']}, {board['direction']} is better"
+    tests = ["McNemar p"] if tested else []
+    table = _table(
+        f"{way}; {place}",
+        ("rank", True),
+        *(("name", False), ("model", False), (board["metric"], True), ("from the best", True)),
+        *((name, True) for name in ("p", *tests)),
+        *(("", False), ("rows", True)),
+    )
+    for each in board["models"]:
+        apart = each["difference"] or {}
+        cells = [
+            "-" if each["rank"] is None else str(each["rank"]),
+            each["name"],
+            f"{each['model']}@{each['model_revision'][:12]}"
+            if each["model_revision"]
+            else each["model"],
+            _number(each["value"]) + _ends(each["low"], each["high"], "{:.4f}"),
+            _number(apart.get("value"), "{:+.4f}")
+            + _ends(apart.get("low"), apart.get("high"), "{:+.4f}"),
+            _chance(apart.get("p")),
+            *([_chance((each["mcnemar"] or {}).get("p"))] if tested else []),
+            each["verdict"] or "-",
+            f"{each['n']:,}",
+        ]
+        table.add_row(*map(_clean, cells))
+    return table
+
+
+def _metrics(board: dict[str, Any]) -> Table:
+    from hfpipe.reports.words import metric_order
+
+    models = board["models"]
+    table = _table("All metrics", ("metric", False), *((each["name"], True) for each in models))
+    for name in metric_order({name: None for each in models for name in each["metrics"]}):
+        values = [_number(each["metrics"].get(name)) for each in models]
+        table.add_row(*map(_clean, [name, *values]))
+    return table
+
+
+def _recipes(board: dict[str, Any]) -> Table:
+    from hfpipe.reports.comparison import written
+    from hfpipe.reports.words import shortened
+
+    names = [each["name"] for each in board["models"]]
+    table = _table(
+        "What differs in their recipes", ("setting", False), *((name, False) for name in names)
+    )
+    for key, values in board["recipes"].items():
+        shown = [
+            shortened(written(values[name]), LONGEST) if name in values else "-" for name in names
+        ]
+        table.add_row(*map(_clean, [key, *shown]))
+    return table
+
+
+def _table(title: str, *columns: tuple[str, bool]) -> Table:
+    from rich.table import Table
+
+    table = Table(title=_clean(title), title_justify="left")
+    for name, number in columns:
+        table.add_column(_clean(name), justify="right" if number else "left")
+    return table
+
+
+def _clean(text: str) -> Any:
+    """Text that no repo, label or recipe can steer the terminal or the table with."""
+    from rich.text import Text
+
+    from hfpipe.reports.rendering import CONTROL
+
+    return Text(CONTROL.sub("\ufffd", " ".join(text.split())))
+
+
+def _number(value: float | None, form: str = "{:.4f}") -> str:
+    return "-" if value is None else form.format(value)
+
+
+def _ends(low: float | None, high: float | None, form: str) -> str:
+    return "" if low is None or high is None else f" [{form.format(low)}, {form.format(high)}]"
+
+
+def _chance(value: float | None) -> str:
+    return "-" if value is None else "<0.001" if value < 0.001 else f"{value:.3f}"
