@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 import typer
 from typer.exceptions import TyperException
 
+from hfpipe.cli.compare import compare
 from hfpipe.cli.demo import demo
 from hfpipe.cli.env import env
 from hfpipe.cli.evaluate import evaluate
@@ -33,6 +34,8 @@ EXAMPLES = {
     "evaluate": "hfpipe evaluate NAMESPACE/topics-minilm --out runs/test",
     "predict": "hfpipe predict NAMESPACE/topics-minilm --input new.csv --output submission.csv "
     "--columns id,label=prediction",
+    "compare": "hfpipe compare NAMESPACE/topics-minilm NAMESPACE/topics-large runs/mine "
+    "--metric macro_f1",
     "demo": "hfpipe demo --out runs/demo",
     "env": "hfpipe env",
 }
@@ -52,7 +55,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _verb in (prepare, finetune, evaluate, predict, demo, env):
+for _verb in (prepare, finetune, evaluate, predict, compare, demo, env):
     _name = _verb.__name__
     app.command(_name, epilog=f"Example: {EXAMPLES[_name]}")(_verb)
 app.add_typer(recipes, name="recipes")
