@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hfpipe.errors import RunError, UserError
+from hfpipe.metrics.ranking import area_under_roc, counts_from_top, mean_precision
 from hfpipe.metrics.scores import EPSILON, Floats, as_weights
 
 THRESHOLD = 0.5
@@ -88,7 +89,7 @@ def roc_auc(
     (0.875, None)
     """
     _, tp, fp = counts_from_top(*as_binary(truth, scores, weights))
-    return known(area_under_roc(tp, fp))
+    return area_under_roc(tp, fp)
 
 
 def average_precision(
@@ -100,7 +101,7 @@ def average_precision(
     (0.8333, None)
     """
     _, tp, fp = counts_from_top(*as_binary(truth, scores, weights))
-    return known(mean_precision(tp, fp))
+    return mean_precision(tp, fp)
 
 
 def binary_log_loss(
@@ -218,46 +219,6 @@ def count_at(
     yes = values >= threshold
     cells = (labels & yes, ~labels & yes, labels & ~yes, ~labels & ~yes)
     return Counts(*(np.asarray(mass[cell].sum()) for cell in cells))
-
-
-def counts_from_top(
-    labels: npt.NDArray[np.bool_], values: Floats, mass: Floats
-) -> tuple[Floats, Floats, Floats]:
-    """Count the rows above every threshold that makes a difference, from the highest down.
-
-    Args:
-        labels: (rows,), as :func:`as_binary` gives it; so the others.
-        values: (rows,) scores.
-        mass: (rows,) weights.
-
-    Returns:
-        The scores that occur, falling; and, one entry longer, which starts with 0, the weight of
-        positive and of negative rows down to each.
-
-    >>> yes = np.array([True, False, True])
-    >>> [each.tolist() for each in counts_from_top(yes, np.array([0.9, 0.4, 0.4]), np.ones(3))]
-    [[0.9, 0.4], [0.0, 1.0, 2.0], [0.0, 0.0, 1.0]]
-    """
-    order = np.argsort(values, kind="stable")[::-1]
-    ordered, positive, weight = values[order], labels[order], mass[order]
-    last = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True)[: len(ordered)])
-    tp = np.append(0.0, np.cumsum(np.where(positive, weight, 0.0))[last])
-    fp = np.append(0.0, np.cumsum(np.where(positive, 0.0, weight))[last])
-    return ordered[last], tp, fp
-
-
-def area_under_roc(tp: Floats, fp: Floats) -> Floats:
-    """Area under recall over false positive rate, of what :func:`counts_from_top` gives."""
-    wins = (np.diff(fp) * (tp[1:] + tp[:-1])).sum() / 2
-    return _ratio(wins, tp[-1] * fp[-1])
-
-
-def mean_precision(tp: Floats, fp: Floats) -> Floats:
-    """Precision averaged over positive rows, of what :func:`counts_from_top` gives."""
-    found = np.diff(tp)
-    gained = found > 0
-    precision = tp[1:][gained] / (tp[1:] + fp[1:])[gained]
-    return _ratio((found[gained] * precision).sum(), tp[-1])
 
 
 def known(value: Floats) -> float | None:

@@ -226,9 +226,8 @@ def _edges(bins: int) -> Floats:
 
 def _bin_of(probabilities: Floats, bins: int) -> Ints:
     """The bin of each: the one whose lower border it is above, and whose upper one it is not."""
-    found = np.searchsorted(_edges(bins), probabilities, side="left") - 1
-    clipped: Ints = np.clip(found, 0, bins - 1).astype(np.int64)
-    return clipped
+    found: Ints = np.searchsorted(_edges(bins)[1:-1], probabilities, side="left")
+    return found
 
 
 BELIEFS: Mapping[str, Callable[[Ints, Floats, Floats], float]] = MappingProxyType(

@@ -9,15 +9,16 @@ What is not defined is ``None``, never a made-up number; :func:`undefined` says 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from hfpipe.metrics.binary import area_under_roc, counts_from_top, known, mean_precision
+from hfpipe.metrics.binary import known
 from hfpipe.metrics.calibration import BELIEFS, beliefs
+from hfpipe.metrics.class_rates import RATES, Sides, sides_of
+from hfpipe.metrics.ranking import area_under_roc, counts_from_top, mean_precision
 from hfpipe.metrics.scores import (
     Floats,
     Ints,
@@ -30,55 +31,6 @@ from hfpipe.metrics.scores import (
 TOP_KS = (1, 2, 3)
 RANKINGS = ("macro_roc_auc", "macro_average_precision")
 POSITIVE = ("precision", "recall", "f1")
-
-
-class Sides(NamedTuple):
-    """Weighted rows of every class: rightly predicted, true, predicted; (classes,) each."""
-
-    hits: Floats
-    support: Floats
-    predicted: Floats
-
-
-def _zero_filled(part: Floats, whole: Floats) -> Floats:
-    return part / np.where(whole > 0, whole, 1.0)
-
-
-def _macro(part: Floats, whole: Floats, n: Sides) -> Floats:
-    return _zero_filled(part, whole)[n.support + n.predicted > 0].mean()
-
-
-def _weighted_f1(n: Sides) -> Floats:
-    each = _zero_filled(2 * n.hits, n.support + n.predicted)
-    return (each * n.support).sum() / n.support.sum()
-
-
-def _balanced_accuracy(n: Sides) -> Floats:
-    there = n.support > 0
-    return (n.hits[there] / n.support[there]).mean()
-
-
-def _mcc(n: Sides) -> Floats:
-    rows = n.support.sum()
-    both = n.hits.sum() * rows - n.support @ n.predicted
-    spread = [rows**2 - each @ each for each in (n.support, n.predicted)]
-    one_class = [(each > 0).sum() < 2 for each in (n.support, n.predicted)]
-    return np.float64(np.nan) if any(one_class) else both / np.sqrt(spread[0]) / np.sqrt(spread[1])
-
-
-RATES: Mapping[str, Callable[[Sides], Floats]] = MappingProxyType(
-    {
-        "accuracy": lambda n: n.hits.sum() / n.support.sum(),
-        "micro_f1": lambda n: n.hits.sum() / n.support.sum(),
-        "macro_f1": lambda n: _macro(2 * n.hits, n.support + n.predicted, n),
-        "weighted_f1": _weighted_f1,
-        "macro_precision": lambda n: _macro(n.hits, n.predicted, n),
-        "macro_recall": lambda n: _macro(n.hits, n.support, n),
-        "balanced_accuracy": _balanced_accuracy,
-        "mcc": _mcc,
-    }
-)
-"""The metrics of predicted classes, all better when higher; NaN where they are 0/0."""
 
 
 def class_rate(
@@ -101,7 +53,7 @@ def class_rate(
     (0.5, None)
     """
     matrix, labels, mass = _checked(truth, scores, weights)
-    return known(RATES[name](_sides(labels, predicted_classes(matrix), mass, matrix.shape[1])))
+    return known(RATES[name](sides_of(labels, predicted_classes(matrix), mass, matrix.shape[1])))
 
 
 def top_k_accuracy(
@@ -159,7 +111,7 @@ def per_class(
     {'precision': 0.0, 'recall': None, 'f1': 0.0, 'support': 0}
     """
     matrix, true, mass = _checked(truth, scores, weights)
-    n = _sides(true, predicted_classes(matrix), mass, matrix.shape[1])
+    n = sides_of(true, predicted_classes(matrix), mass, matrix.shape[1])
     names = [str(index) for index in range(len(n.hits))] if labels is None else list(labels)
     if len(names) != len(n.hits):
         raise ValueError(f"{len(names)} labels for {len(n.hits)} classes")
@@ -204,10 +156,8 @@ def classification_metrics(
     counted = mass > 0
     if not counted.all():
         matrix, labels, mass = matrix[counted], labels[counted], mass[counted]
-    n, ranks = (
-        _sides(labels, predicted_classes(matrix), mass, classes),
-        _rank_of_truth(labels, matrix),
-    )
+    n = sides_of(labels, predicted_classes(matrix), mass, classes)
+    ranks = _rank_of_truth(labels, matrix)
     rates = {name: known(rate(n)) for name, rate in RATES.items()}
     found: dict[str, float | None] = {"accuracy": rates["accuracy"]}
     found |= {f"top_{k}_accuracy": _share(ranks < k, mass) for k in ks}
@@ -237,8 +187,8 @@ def undefined(
     if not mass.sum():
         return dict.fromkeys(found, "no rows")
     classes = matrix.shape[1]
-    n = _sides(labels, predicted_classes(matrix), mass, classes)
-    called = [str(index) for index in range(classes)] if names is None else list(names)
+    n = sides_of(labels, predicted_classes(matrix), mass, classes)
+    called = list(names or map(str, range(classes)))
     lacking = [f"'{called[at]}'" for at in np.flatnonzero(n.support == 0)]
     rest = f" and {len(lacking) - 3} more" if len(lacking) > 3 else ""
     no_rows = f"no row of {', '.join(lacking[:3])}{rest}" if lacking else "there is one class only"
@@ -259,20 +209,6 @@ def _checked(
 ) -> tuple[Floats, Ints, Floats]:
     matrix = as_scores(scores)
     return matrix, as_truth(truth, *matrix.shape), as_weights(weights, len(matrix))
-
-
-def _sides(labels: Ints, predicted: Ints, mass: Floats, classes: int) -> Sides:
-    right = labels == predicted
-    return Sides(
-        *(
-            np.bincount(which, weights=weight, minlength=classes)
-            for which, weight in (
-                (labels[right], mass[right]),
-                (labels, mass),
-                (predicted, mass),
-            )
-        )
-    )
 
 
 def _positive(n: Sides, at: int) -> dict[str, float | None]:
@@ -303,7 +239,8 @@ def _rankings(labels: Ints, matrix: Floats, mass: Floats, n: Sides) -> dict[str,
         return dict.fromkeys(RANKINGS)
     columns = range(matrix.shape[1])
     curves = [counts_from_top(labels == at, matrix[:, at], mass)[1:] for at in columns]
-    areas = (
-        np.mean([each(*curve) for curve in curves]) for each in (area_under_roc, mean_precision)
-    )
-    return {name: known(area) for name, area in zip(RANKINGS, areas, strict=True)}
+    areas = zip(*((area_under_roc(*each), mean_precision(*each)) for each in curves), strict=True)
+    return {
+        name: None if None in each else float(np.mean(each))
+        for name, each in zip(RANKINGS, areas, strict=True)
+    }

@@ -9,42 +9,36 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import datasets
 import evaluate
 
+from hfpipe.metrics import hub_base
 from hfpipe.metrics.classification import classification_metrics
 
-DESCRIPTION = """Metrics of a single-label classifier: top-1/2/3 accuracy, macro and weighted F1,
-macro precision and recall, log loss, Brier score and expected calibration error."""
-
-INPUTS = """
-Args:
-    predictions: one list a row: the probability of every class, in label order.
-    references: the true class index of every row.
-Returns:
-    A flat dict of metric name to number.
-"""
+DESCRIPTION = """Metrics of a single-label classifier: top-1/2/3 accuracy, micro, macro and weighted
+F1, macro precision and recall, balanced accuracy, Matthews correlation, macro ROC AUC and average
+precision, log loss, Brier score, expected calibration error and the class-wise one."""
 
 
 class HfpipeClassification(evaluate.Metric):
     """:func:`hfpipe.metrics.classification.classification_metrics` as an ``evaluate.Metric``."""
 
     def _info(self) -> evaluate.MetricInfo:
-        return evaluate.MetricInfo(
-            description=DESCRIPTION,
-            citation="",
-            inputs_description=INPUTS,
-            features=datasets.Features(
-                {
-                    "predictions": datasets.Sequence(datasets.Value("float64")),
-                    "references": datasets.Value("int64"),
-                }
-            ),
+        return hub_base.info(
+            DESCRIPTION,
+            "one list a row: the probability of every class, in label order.",
+            "the true class index of every row.",
+            "sample_weight: how much each row counts; by default the same.",
+            predictions=datasets.Sequence(hub_base.NUMBER),
+            references=hub_base.CLASS,
         )
 
     def _compute(
-        self, predictions: list[list[float]], references: list[int], **_: Any
+        self,
+        predictions: list[list[float]],
+        references: list[int],
+        sample_weight: Sequence[float] | None = None,
     ) -> dict[str, float | None]:
-        return classification_metrics(references, predictions)
+        return classification_metrics(references, predictions, sample_weight)

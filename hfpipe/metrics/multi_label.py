@@ -16,19 +16,15 @@ import numpy.typing as npt
 
 from hfpipe.errors import UserError, nearest
 from hfpipe.metrics.binary import (
-    EPSILON,
     THRESHOLD,
-    area_under_roc,
     average_precision,
     check_probabilities,
-    counts_from_top,
-    known,
-    mean_precision,
     roc_auc,
     threshold_metrics,
 )
 from hfpipe.metrics.calibration import column_errors
-from hfpipe.metrics.scores import Floats, Ints, as_marks, as_scores
+from hfpipe.metrics.ranking import area_under_roc, counts_from_top, mean_precision
+from hfpipe.metrics.scores import EPSILON, Floats, Ints, as_marks, as_scores
 
 AVERAGED = ("micro", "macro")
 RATES = ("precision", "recall", "f1")
@@ -174,7 +170,7 @@ def _rankings(yes: npt.NDArray[np.bool_], values: Floats) -> dict[str, float | N
     weight = np.ones(len(values))
     curves = [counts_from_top(yes[:, at], values[:, at], weight)[1:] for at in range(yes.shape[1])]
     areas = [[each(*curve) for curve in curves] for each in (area_under_roc, mean_precision)]
-    return {name: _mean(np.array(each)) for name, each in zip(RANKINGS, areas, strict=True)}
+    return {name: _mean(each) for name, each in zip(RANKINGS, areas, strict=True)}
 
 
 def _beliefs(yes: npt.NDArray[np.bool_], values: Floats) -> dict[str, float | None]:
@@ -187,6 +183,6 @@ def _beliefs(yes: npt.NDArray[np.bool_], values: Floats) -> dict[str, float | No
     }
 
 
-def _mean(values: Floats) -> float | None:
-    there = values[~np.isnan(values)]
-    return known(there.mean()) if len(there) else None
+def _mean(values: Sequence[float | None]) -> float | None:
+    there = [value for value in values if value is not None]
+    return float(np.mean(there)) if there else None

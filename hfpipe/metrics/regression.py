@@ -75,6 +75,9 @@ def spearman(truth: npt.ArrayLike, predictions: npt.ArrayLike) -> float | None:
     return float(np.clip(np.corrcoef(*ranks)[0, 1], -1.0, 1.0))
 
 
+ERRORS = {"rmse": rmse, "mae": mae, "r2": r2}
+
+
 def regression_metrics(
     truth: npt.ArrayLike,
     predictions: npt.ArrayLike,
@@ -92,7 +95,7 @@ def regression_metrics(
         weights: (rows,) how much each counts, at least 0; None: the same. Not for ``spearman``.
 
     Returns:
-        ``rmse_log, mae_log, r2_log, rmse_raw, mae_raw, spearman``, or
+        ``rmse_log, mae_log, r2_log, rmse_raw, mae_raw, r2_raw, spearman``, or
         ``rmse_raw, mae_raw, r2_raw, spearman``.
 
     >>> found = regression_metrics(np.log1p([0, 3]), np.log1p([0, 7]))
@@ -103,21 +106,14 @@ def regression_metrics(
         UserError: Targets that are not finite, or another number of rows.
         RunError: A prediction that is not finite.
     """
-    order = {"spearman": spearman(truth, predictions)}
-    if not log1p:
-        return {
-            "rmse_raw": rmse(truth, predictions, weights),
-            "mae_raw": mae(truth, predictions, weights),
-            "r2_raw": r2(truth, predictions, weights),
-        } | order
-    raw = _raw(truth, predictions, weights)
-    return {
-        "rmse_log": rmse(truth, predictions, weights),
-        "mae_log": mae(truth, predictions, weights),
-        "r2_log": r2(truth, predictions, weights),
-        "rmse_raw": rmse(*raw) if raw else None,
-        "mae_raw": mae(*raw) if raw else None,
-    } | order
+    learned = (truth, predictions, weights)
+    scales = {"log": learned, "raw": _raw(*learned)} if log1p else {"raw": learned}
+    found = {
+        f"{name}_{scale}": each(*given) if given else None
+        for scale, given in scales.items()
+        for name, each in ERRORS.items()
+    }
+    return found | {"spearman": spearman(truth, predictions)}
 
 
 def undefined(
@@ -137,9 +133,10 @@ def undefined(
     target, guess, mass = as_targets(truth, predictions, weights)
     found = regression_metrics(truth, predictions, log1p=log1p, weights=weights)
     beyond = "a value is beyond the largest number"
-    reasons = {}
+    reasons: dict[str, str] = {}
     for name in (name for name, value in found.items() if value is None):
         counted = target if name == "spearman" else target[mass > 0]
+        counted = np.expm1(counted) if log1p and name == "r2_raw" else counted
         if not counted.size:
             reasons[name] = "no rows"
         elif name in ("r2_log", "r2_raw", "spearman") and counted.min() == counted.max():

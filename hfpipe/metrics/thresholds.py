@@ -15,10 +15,10 @@ from hfpipe.metrics.binary import (
     Counts,
     as_binary,
     count_at,
-    counts_from_top,
     known,
     threshold_metrics,
 )
+from hfpipe.metrics.ranking import counts_from_top
 from hfpipe.metrics.scores import Floats, as_marks
 
 __all__ = [

@@ -1,0 +1,42 @@
+"""The yes-or-no metrics as a module that ``evaluate.load`` finds without a network.
+
+>>> from hfpipe.metrics.hub import load_metric
+>>> metric = load_metric("binary")
+>>> found = metric.compute(references=[1, 0, 0], predictions=[0.9, 0.2, 0.6], threshold=0.7)
+>>> found["f1"], found["roc_auc"], round(found["ece"], 4)
+(1.0, 1.0, 0.3)
+"""
+
+from __future__ import annotations
+
+import evaluate
+
+from hfpipe.metrics import hub_base
+from hfpipe.metrics.binary import THRESHOLD
+from hfpipe.metrics.tasks import Binary
+
+DESCRIPTION = """Metrics of a yes-or-no classifier: accuracy, precision, recall, F1, macro F1,
+balanced accuracy and Matthews correlation at a threshold; ROC AUC, average precision, log loss,
+Brier score and expected calibration error."""
+
+
+class HfpipeBinary(evaluate.Metric):
+    """:func:`hfpipe.metrics.tasks.Binary.metrics` as an ``evaluate.Metric``."""
+
+    def _info(self) -> evaluate.MetricInfo:
+        return hub_base.info(
+            DESCRIPTION,
+            "the probability of 1, one number a row.",
+            "0 or 1, one a row.",
+            "threshold: a row is predicted 1 from here on; 0.5 by default.",
+            predictions=hub_base.NUMBER,
+            references=hub_base.CLASS,
+        )
+
+    def _compute(
+        self,
+        predictions: list[float],
+        references: list[int],
+        threshold: float = THRESHOLD,
+    ) -> dict[str, float | None]:
+        return Binary().metrics(references, predictions, threshold)
