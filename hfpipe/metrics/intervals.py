@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from hfpipe.errors import UserError, nearest
 from hfpipe.metrics.resampling import Resamples, percentiles, replicates
-from hfpipe.metrics.tasks import Metrics, Task
+from hfpipe.metrics.tasks import Metrics, Task, Threshold
 from hfpipe.metrics.weighted import measures
 
 CONFIDENCE = 0.95
@@ -21,7 +20,7 @@ def intervals(
     task: Task,
     truth: npt.ArrayLike,
     scores: npt.ArrayLike,
-    threshold: Any = None,
+    threshold: Threshold | None = None,
     groups: npt.ArrayLike | Sequence[Hashable] | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +13,7 @@ from hfpipe.errors import UserError
 from hfpipe.metrics.intervals import CONFIDENCE, RESAMPLES, check_confidence, chosen_names
 from hfpipe.metrics.resampling import Measure, Resamples, percentiles, replicates
 from hfpipe.metrics.scores import Floats
-from hfpipe.metrics.tasks import Task
+from hfpipe.metrics.tasks import Task, Threshold
 from hfpipe.metrics.weighted import measures
 
 EXACT_BELOW = 25
@@ -64,7 +63,7 @@ def difference(
     first: npt.ArrayLike,
     second: npt.ArrayLike,
     metric: str,
-    thresholds: tuple[Any, Any] = (None, None),
+    thresholds: tuple[Threshold | None, Threshold | None] = (None, None),
     groups: npt.ArrayLike | Sequence[Hashable] | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
@@ -89,7 +88,7 @@ def differences(
     first: npt.ArrayLike,
     second: npt.ArrayLike,
     metrics: Iterable[str] | None = None,
-    thresholds: tuple[Any, Any] = (None, None),
+    thresholds: tuple[Threshold | None, Threshold | None] = (None, None),
     groups: npt.ArrayLike | Sequence[Hashable] | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,

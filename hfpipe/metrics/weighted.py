@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +17,7 @@ import numpy.typing as npt
 from hfpipe.metrics.binary import as_binary
 from hfpipe.metrics.resampling import Block, Measure
 from hfpipe.metrics.scores import Floats, as_probabilities, as_scores, as_truth, ranked_classes
-from hfpipe.metrics.tasks import Task
+from hfpipe.metrics.tasks import Task, Threshold
 from hfpipe.metrics.weighted_counts import (
     AVERAGES,
     OF_CLASSES,
@@ -33,9 +32,9 @@ from hfpipe.metrics.weighted_means import (
     Mean,
     RSquared,
     row_briers,
-    row_log_losses,
+    surprises,
 )
-from hfpipe.metrics.weighted_ranks import Ranking, Spearman
+from hfpipe.metrics.weighted_ranks import Ranked, Ranking, Spearman
 
 MOST_TOP = 10
 
@@ -44,7 +43,7 @@ def measures(
     task: Task,
     truth: npt.ArrayLike,
     scores: npt.ArrayLike,
-    threshold: Any,
+    threshold: Threshold | None,
     names: Sequence[str],
 ) -> dict[str, Measure]:
     """How to measure each of the named metrics of these rows on a block of resamples.
@@ -67,14 +66,14 @@ def measures(
 
 
 def vectorised(
-    task: Task, truth: npt.ArrayLike, scores: npt.ArrayLike, threshold: Any = None
+    task: Task, truth: npt.ArrayLike, scores: npt.ArrayLike, threshold: Threshold | None = None
 ) -> dict[str, Measure]:
     """The metrics that have a form for all resamples at once; see :func:`measures`."""
     return MEASURES[task.name](task, truth, scores, threshold) if task.name in MEASURES else {}
 
 
 def _classification(
-    task: Task, truth: npt.ArrayLike, scores: npt.ArrayLike, threshold: Any
+    task: Task, truth: npt.ArrayLike, scores: npt.ArrayLike, threshold: Threshold | None
 ) -> dict[str, Measure]:
     matrix = as_probabilities(scores)
     rows, count = matrix.shape
@@ -83,57 +82,60 @@ def _classification(
     right = ranked == labels[:, None]
     best = ranked[:, 0]
     classes = Classes(one_hot, np.arange(count) == best[:, None])
-    sure = matrix.max(axis=1, keepdims=True)
+    sure = matrix.argmax(axis=1)
+    own, top = (matrix[np.arange(rows), each] for each in (labels, sure))
     found: dict[str, Measure] = {
         f"top_{k}_accuracy": Mean(right[:, :k].any(axis=1))
         for k in range(1, min(count, MOST_TOP) + 1)
     }
     rates = {**OF_CLASSES, **(SECOND if count == 2 else {})}
     found |= {name: _rate(classes, rate) for name, rate in rates.items()}
-    found |= _macro_rankings(one_hot, matrix)
+    found |= _macro_rankings(one_hot, as_scores(scores), lambda each: each.mean(axis=1))
     return found | {
         "accuracy": found["top_1_accuracy"],
-        "log_loss": Mean(row_log_losses(labels, matrix)),
+        "log_loss": Mean(surprises(own)),
         "brier": Mean(row_briers(labels, matrix)),
-        "ece": CalibrationError(sure, right[:, :1]),
+        "ece": CalibrationError(top[:, None], (sure == labels)[:, None]),
         "classwise_ece": CalibrationError(matrix, one_hot),
     }
 
 
 def _binary(
-    task: Task, truth: npt.ArrayLike, scores: npt.ArrayLike, threshold: Any
+    task: Task, truth: npt.ArrayLike, scores: npt.ArrayLike, threshold: Threshold | None
 ) -> dict[str, Measure]:
     positive, values, _ = as_binary(truth, scores, None)
     said = task.choices(values, threshold).astype(bool)
     classes = Classes(*(np.stack([~each, each], axis=1) for each in (positive, said)))
-    pair = np.stack([1 - values, values], axis=1)
     ranking = Ranking(positive, values)
     return {name: _rate(classes, rate) for name, rate in OF_TWO.items()} | {
         "accuracy": Mean(positive == said),
         "roc_auc": lambda block: block[ranking].roc_auc,
         "average_precision": lambda block: block[ranking].average_precision,
-        "log_loss": Mean(row_log_losses(positive.astype(np.int64), pair)),
+        "log_loss": Mean(surprises(np.where(positive, values, 1 - values))),
         "brier": Mean((values - positive) ** 2),
         "ece": CalibrationError(values[:, None], positive[:, None]),
     }
 
 
 def _multi_label(
-    task: Task, truth: npt.ArrayLike, scores: npt.ArrayLike, threshold: Any
+    task: Task, truth: npt.ArrayLike, scores: npt.ArrayLike, threshold: Threshold | None
 ) -> dict[str, Measure]:
     marks, values = np.asarray(truth).astype(bool), as_scores(scores)
     said = task.choices(values, threshold).astype(bool)
     classes = Classes(marks, said)
     found: dict[str, Measure] = {name: _rate(classes, rate) for name, rate in AVERAGES.items()}
-    found |= _macro_rankings(marks, values)
+    found |= _macro_rankings(marks, values, mean_of_known)
     return found | {
+        "log_loss": Mean(surprises(np.where(marks, values, 1 - values)).mean(axis=1)),
+        "brier": Mean(np.square(values - marks).mean(axis=1)),
+        "ece": CalibrationError(values, marks),
         "accuracy": Mean((marks == said).all(axis=1)),
         "hamming_loss": Mean((marks != said).mean(axis=1)),
     }
 
 
 def _regression(
-    task: Task, truth: npt.ArrayLike, scores: npt.ArrayLike, threshold: Any
+    task: Task, truth: npt.ArrayLike, scores: npt.ArrayLike, threshold: Threshold | None
 ) -> dict[str, Measure]:
     target, guess = (np.ravel(np.asarray(each, dtype=np.float64)) for each in (truth, scores))
     found: dict[str, Measure] = {"spearman": Spearman(target, guess)}
@@ -159,16 +161,18 @@ def _rate(classes: Classes, rate: Rate) -> Measure:
     return lambda block: rate(block[classes])
 
 
-def _macro_rankings(marks: npt.NDArray[np.bool_], scores: Floats) -> dict[str, Measure]:
-    """Each class against the others, averaged over those of which it is defined."""
+def _macro_rankings(
+    marks: npt.NDArray[np.bool_], scores: Floats, average: Callable[[Floats], Floats]
+) -> dict[str, Measure]:
+    """Each class against the others, averaged by a function of (resamples, classes)."""
     rankings = [Ranking(each, values) for each, values in zip(marks.T, scores.T, strict=True)]
 
-    def mean(name: str) -> Measure:
-        return lambda block: mean_of_known(
+    def macro(name: str) -> Measure:
+        return lambda block: average(
             np.stack([getattr(block[each], name) for each in rankings], axis=1)
         )
 
-    return {f"macro_{name}": mean(name) for name in ("roc_auc", "average_precision")}
+    return {f"macro_{name}": macro(name) for name in Ranked._fields}
 
 
 MEASURES: Mapping[str, Callable[..., dict[str, Measure]]] = MappingProxyType(
@@ -190,7 +194,7 @@ class _Loop:
         task: Task,
         truth: npt.NDArray[np.generic],
         scores: npt.NDArray[np.generic],
-        threshold: Any,
+        threshold: Threshold | None,
     ) -> None:
         self.task, self.truth, self.scores, self.threshold = task, truth, scores, threshold
 

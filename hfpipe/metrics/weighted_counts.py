@@ -136,9 +136,8 @@ def mcc(n: ByClass) -> Floats:
     """
     rows = n.truth.sum(axis=1)
     together = n.hits.sum(axis=1) * rows - (n.truth * n.said).sum(axis=1)
-    # Squares of shares and not of rows: the rounding is that of numbers about 1.
     spread = [
-        np.where((each > 0).sum(axis=1) > 1, rows**2 - (each**2).sum(axis=1), 0.0)
+        np.where((each > 0).sum(axis=1) > 1, (each * (rows[:, None] - each)).sum(axis=1), 0.0)
         for each in (n.truth, n.said)
     ]
     return ratio(together, np.sqrt(spread[0]) * np.sqrt(spread[1]))

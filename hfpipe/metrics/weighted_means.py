@@ -8,11 +8,8 @@ from scipy import sparse
 
 from hfpipe.metrics.calibration import BINS
 from hfpipe.metrics.resampling import Block
-from hfpipe.metrics.scores import Floats
+from hfpipe.metrics.scores import EPSILON, Floats
 from hfpipe.metrics.weighted_counts import Sums, ratio
-
-SMALLEST = float(np.finfo(np.float64).eps)
-"""What a probability of 0 counts as in a logarithm."""
 
 
 class Mean:
@@ -70,16 +67,13 @@ class CalibrationError:
         return ratio(np.abs(self.sums(block)).sum(axis=1), block.totals * self.kinds)
 
 
-def row_log_losses(truth: npt.NDArray[np.int64], probabilities: Floats) -> Floats:
-    """(rows,) negative logarithms of the true class's probability; of one class all 0.
+def surprises(given: Floats) -> Floats:
+    """Negative logarithms of the probabilities that were given to what is true.
 
-    >>> row_log_losses(np.array([0]), np.array([[0.5, 0.5]])).round(4).tolist()
-    [0.6931]
+    >>> surprises(np.array([0.5, 1.0])).round(4).tolist()
+    [0.6931, 0.0]
     """
-    if probabilities.shape[1] == 1:
-        return np.zeros(len(truth))
-    given = probabilities[np.arange(len(truth)), truth]
-    return np.asarray(-np.log(np.maximum(given, SMALLEST)))
+    return np.asarray(-np.log(np.clip(given, EPSILON, 1.0)))
 
 
 def row_briers(truth: npt.NDArray[np.int64], probabilities: Floats) -> Floats:
