@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hfpipe.version import __version__
 
 if TYPE_CHECKING:
-    from hfpipe.api import evaluate, finetune, load, predict, prepare
+    from hfpipe.api import compare, evaluate, finetune, load, predict, prepare
     from hfpipe.sequences import (
         ProfileClassifier,
         SequenceClassifier,
@@ -28,6 +28,7 @@ __all__ = [
     "SequenceClassifier",
     "__version__",
     "calculate_metrics_threshold",
+    "compare",
     "compare_aggregation_methods",
     "estimate_pos_weight",
     "evaluate",
@@ -40,7 +41,7 @@ __all__ = [
     "train_model",
 ]
 
-_API = ("evaluate", "finetune", "load", "predict", "prepare")
+_API = ("compare", "evaluate", "finetune", "load", "predict", "prepare")
 
 
 def __getattr__(name: str) -> Any:

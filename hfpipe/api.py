@@ -15,6 +15,7 @@ from hfpipe.hub.endpoint import Endpoint, connect
 
 if TYPE_CHECKING:
     from data_prep.preparing import Prepared
+    from hfpipe.comparing import Compared
     from hfpipe.evaluating import Evaluated
     from hfpipe.finetuning import Finetuned
     from hfpipe.loading import LoadedModel
@@ -175,6 +176,40 @@ def predict(
         if isinstance(options.get(name), str):
             options[name] = [options[name]]
     return run(model, inputs, output, _endpoint(hub), PredictOptions(**options))
+
+
+def compare(
+    *results: str | Path,
+    metric: str | None = None,
+    split: str | None = None,
+    resamples: int = 1000,
+    out: str | Path | None = None,
+    hub: str | None = None,
+    quiet: bool = False,
+) -> Compared:
+    """Compare results on one test set; its ``board`` is what ``compare.json`` holds.
+
+    Args:
+        *results: Two or more: folders that ``evaluate`` or ``finetune`` wrote, and pushed models.
+        metric: What to rank by; by default what decides for the task.
+        split: Whose results of a repo count; by default the split of the folders, else ``test``.
+        resamples: Of the paired bootstrap.
+        out: Where the files go.
+        hub: As ``--hub``; the same for all calls of one process. Folders need none.
+        quiet: No progress bars.
+
+    Raises:
+        UserError: No such folder, repo or metric, or results of another test set.
+    """
+    from hfpipe.comparing import CompareOptions
+    from hfpipe.comparing import compare as run
+    from hfpipe.evaluating import evaluate as score
+    from hfpipe.evaluation.subjects import needs_hub
+
+    names = [str(each) for each in results]
+    endpoint = _endpoint(hub) if needs_hub(names, hub) else None
+    options = CompareOptions(metric, split, resamples, None if out is None else Path(out), quiet)
+    return run(names, endpoint, options, score)
 
 
 def load(model: str, *, hub: str | None = None) -> LoadedModel:

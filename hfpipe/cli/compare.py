@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -61,13 +60,12 @@ def compare(
     from hfpipe.comparing import CompareOptions
     from hfpipe.comparing import compare as run
     from hfpipe.evaluating import evaluate
-    from hfpipe.evaluation.subjects import is_folder
+    from hfpipe.evaluation.subjects import needs_hub
     from hfpipe.hub.endpoint import connect
 
     options = CompareOptions(metric, split, resamples, out, quiet)
     console = Console(highlight=False, soft_wrap=True)
-    # Folders need no Hub, and may be compared without a network.
-    wanted = hub or os.environ.get("HFPIPE_HUB") or not all(map(is_folder, results))
+    wanted = needs_hub(results, hub)
     with connect(hub, hf_access_token) if wanted else nullcontext() as endpoint:
         done = run(
             results, endpoint, options, evaluate, lambda line: console.print(line, markup=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -71,6 +73,20 @@ def is_folder(name: str) -> bool:
     """
     repo_id, _ = split_revision(name)
     return Path(name).exists() or name.startswith((".", "/", "~")) or repo_id.count("/") > 1
+
+
+def needs_hub(names: Sequence[str], hub: str | None = None) -> bool:
+    """Whether a Hub is to be asked: folders alone are compared without a network.
+
+    Args:
+        names: What to compare.
+        hub: ``--hub``; a Hub that is named, here or by ``HFPIPE_HUB``, can tell recipes.
+
+    >>> needs_hub([".", "ada/topics"]), needs_hub(["."], "local")
+    (True, True)
+    """
+    named = hub or os.environ.get("HFPIPE_HUB")
+    return bool(named) or not all(is_folder(name) for name in names)
 
 
 def take_pushed(subject: Subject, endpoint: Endpoint, split: str | None) -> None:
