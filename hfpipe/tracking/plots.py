@@ -20,6 +20,13 @@ CURVES = 12
 """More lines in one plot cannot be told apart: those of the largest classes are drawn."""
 DOTS = 2000
 
+PR = ("recall", "precision", "line")
+ROC = ("false positive rate", "true positive rate", "line")
+THRESHOLDS = ("threshold", "value", "line")
+RELIABILITY = ("probability", "share", "line")
+STAGES = ("step", "value", "line")
+"""What x, y and the lines are called: the same for every task, so that runs can be overlaid."""
+
 
 @dataclass(frozen=True)
 class Plot:
@@ -107,7 +114,7 @@ def precision_recall(answers: Answers) -> Plot | None:
         precision, recall, _ = sklearn_metrics.precision_recall_curve(truth, scores)
         return recall, precision
 
-    return _by_class(answers, "pr", "Precision and recall", ("recall", "precision"), line)
+    return _by_class(answers, "pr", "Precision and recall", PR[:2], line)
 
 
 def roc(answers: Answers) -> Plot | None:
@@ -117,8 +124,7 @@ def roc(answers: Answers) -> Plot | None:
         false, true, _ = sklearn_metrics.roc_curve(truth, scores, drop_intermediate=False)
         return false, true
 
-    axes = ("false positive rate", "true positive rate")
-    return _by_class(answers, "roc", "ROC", axes, line)
+    return _by_class(answers, "roc", "ROC", ROC[:2], line)
 
 
 def thresholds(answers: Answers) -> Plot | None:
@@ -133,7 +139,7 @@ def thresholds(answers: Answers) -> Plot | None:
     said = "" if at is None else f"; in use: {at:.4g}"
     points = [point for name, ys in lines.items() for point in _line(curve.threshold, ys, name)]
     title = f"What each threshold for '{label}' gives{said}"
-    return Lines("thresholds", title, ("threshold", "value", "metric"), points)
+    return Lines("thresholds", title, THRESHOLDS, points)
 
 
 def thresholds_of_labels(answers: Answers) -> Plot | None:
@@ -143,7 +149,7 @@ def thresholds_of_labels(answers: Answers) -> Plot | None:
         curve = threshold_curve(truth, scores, POINTS)
         return curve.threshold, curve.f1
 
-    return _by_class(answers, "thresholds", "F1 of each threshold", ("threshold", "f1"), line)
+    return _by_class(answers, "thresholds", "F1 of each label's threshold", THRESHOLDS[:2], line)
 
 
 def coverage(answers: Answers) -> Plot | None:
@@ -156,8 +162,8 @@ def coverage(answers: Answers) -> Plot | None:
     accuracy, share = np.cumsum(right[order])[last] / kept, kept / len(order)
     lines = {"accuracy of the rest": accuracy, "share of the rows": share}
     points = [point for name, ys in lines.items() for point in _line(sure[order][last], ys, name)]
-    title = "If rows below a confidence are left to people"
-    return Lines("thresholds", title, ("lowest confidence", "value", "what"), points)
+    title = "If rows of a lower probability are left to people"
+    return Lines("thresholds", title, THRESHOLDS, points)
 
 
 def calibration(answers: Answers) -> Plot | None:
@@ -174,7 +180,7 @@ def calibration(answers: Answers) -> Plot | None:
         diagram = reliability(sure, right)
         points += _line(diagram.confidence, diagram.accuracy, name)
     share = f"share that is '{answers.labels[-1]}'" if binary else "share that is right"
-    return Lines("reliability", "Reliability", ("probability", share, "line"), points)
+    return Lines("reliability", f"Reliability: {share}", RELIABILITY, points)
 
 
 def confusion(answers: Answers) -> Plot | None:
@@ -238,14 +244,14 @@ def stage_lines(
         if len(points) > 1:
             name = key.removeprefix("eval_")
             title = name if name == key else f"{name} (validation)"
-            yield Lines(key, f"{title}, by stage", ("step", name, "stage"), points)
+            yield Lines(key, f"{title}, by stage", STAGES, points)
 
 
 def _by_class(
     answers: Answers,
     name: str,
     title: str,
-    axes: tuple[str, str],
+    axes: Sequence[str],
     line: Callable[[Any, Any], tuple[Any, Any]],
 ) -> Plot | None:
     """A line a class against all others; of a binary task the positive one's alone."""
@@ -261,7 +267,7 @@ def _by_class(
     ]
     if len(told) > CURVES:
         title = f"{title} ({CURVES} largest of {len(told)} classes)"
-    return Lines(name, title, (*axes, "class"), points) if points else None
+    return Lines(name, title, (axes[0], axes[1], "line"), points) if points else None
 
 
 def _line(xs: Any, ys: Any, name: str) -> list[tuple[float, float, str]]:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from wandb import Run
 
 PROJECT = "hfpipe"
+TAG_CHARACTERS = 64
+"""W&B refuses longer ones."""
 TENSORBOARD = "TENSORBOARD_LOGGING_DIR"
 """Where transformers tells TensorBoard's events to go."""
 
@@ -66,7 +68,8 @@ def tracking(
         if not enabled:
             yield None
             return
-        own = {"name": name, "group": group, "job_type": job_type, "tags": list(tags)}
+        short = list(dict.fromkeys(tag[:TAG_CHARACTERS] for tag in tags if tag))
+        own = {"name": name, "group": group, "job_type": job_type, "tags": short}
         run = _started(folder, own, flat(config), key, run_id)
         failed = True
         try:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from hfpipe.errors import HfpipeError, RunError, UserError, nearest
 from hfpipe.metrics.directions import DIRECTIONS
+from hfpipe.tracking import plots
 
 if TYPE_CHECKING:
     from wandb_workspaces.reports.v2 import Report
@@ -33,14 +34,11 @@ PLOTS = {
     "regression": (),
 }
 AXES = {
-    "pr": ("recall", "precision", "class"),
-    "roc": ("false positive rate", "true positive rate", "class"),
-    "thresholds": ("threshold", "value", "metric"),
+    "pr": plots.PR,
+    "roc": plots.ROC,
+    "thresholds": plots.THRESHOLDS,
+    "reliability": plots.RELIABILITY,
 }
-"""Plot → the columns of its table that are x, y and line, as ``hfpipe.tracking.plots`` names them.
-
-Those of the others depend on the labels.
-"""
 
 
 def project_workspace(
@@ -143,17 +141,13 @@ def _curve_panels(wr: Any, task: str) -> list[Any]:
         over_steps(f"{SCORES[task][0]} (validation)", f"eval/{SCORES[task][0]}"),
         over_steps("Learning rate", "train/learning_rate"),
         over_steps("Stage", "train/stage"),
-        _chart(wr, "stages/loss", ("step", "loss", "stage"), "Loss, by stage"),
-        _chart(wr, "stages/eval_loss", ("step", "loss", "stage"), "Loss (validation), by stage"),
+        _chart(wr, "stages/loss", plots.STAGES, "Loss, by stage"),
+        _chart(wr, "stages/eval_loss", plots.STAGES, "Loss (validation), by stage"),
     ]
 
 
 def _plot_panels(wr: Any, task: str, split: str) -> list[Any]:
-    found = [
-        _chart(wr, f"{split}/{name}", AXES[name], f"{name} ({split})")
-        for name in PLOTS[task]
-        if name in AXES
-    ]
+    found = [_chart(wr, f"{split}/{name}", AXES[name], f"{name} ({split})") for name in PLOTS[task]]
     if task in ("classification", "binary"):
         found.append(wr.WeavePanelSummaryTable(table_name=f"{split}/confusion_matrix_table"))
     return [*found, wr.WeavePanelSummaryTable(table_name=f"{split}/slices")]
@@ -236,9 +230,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if not entity or not project or "/" in project:
             raise UserError(f"'{given.place}' is not ENTITY/PROJECT")
-        print("\n".join(_save(entity, project, given.task, given.split)))
+        sys.stdout.write("\n".join(_save(entity, project, given.task, given.split)) + "\n")
     except HfpipeError as error:
-        print(f"error: {error}", file=sys.stderr)
+        sys.stderr.write(f"error: {error}\n")
         return error.exit_code
     return 0
 
