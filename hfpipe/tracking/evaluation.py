@@ -32,11 +32,11 @@ def log_evaluation(
     run: Run | None,
     record: Any,
     rows: Sequence[Row],
-    *_old: Any,  # until finetuning.py gives what is asked for here
+    *,
     report: Path | None = None,
     split: str = "validation",
     labels: Sequence[str] | None = None,
-    pictures: Mapping[str, Any] | None = None,
+    images: Mapping[str, bytes] | None = None,
 ) -> None:
     """Log one evaluation into a run, everything under ``SPLIT/``.
 
@@ -52,7 +52,7 @@ def log_evaluation(
         report: The HTML page.
         split: What the keys begin with.
         labels: The classes, in order; by default those of the record.
-        pictures: Row id to an image, as bytes or as a ``data:`` URL: shown in the table of errors.
+        images: Row id to an encoded image, shown beside the row in the table of errors.
     """
     if run is None:
         return
@@ -61,7 +61,7 @@ def log_evaluation(
     found = dict(record) if isinstance(record, Mapping) else record.to_dict()
     answers = answers_of(found, rows, labels)
     logged = {plot.name: drawn(plot, f" ({split})") for plot in plots_of(answers)}
-    logged |= {table.name: _table(table) for table in tables_of(answers, pictures)}
+    logged |= {table.name: _table(table) for table in tables_of(answers, images)}
     if report is not None:
         logged["report"] = wandb.Html(report.read_text(encoding="utf-8"), inject=False)
     if logged:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -29,9 +28,9 @@ class Table:
     rows: list[list[Any]]
 
 
-def tables_of(answers: Answers, pictures: Mapping[str, Any] | None = None) -> list[Table]:
+def tables_of(answers: Answers, images: Mapping[str, bytes] | None = None) -> list[Table]:
     """Metrics, slices where there are some, and errors where there are some."""
-    found = [metrics(answers.record), slices(answers.record), errors(answers, pictures or {})]
+    found = [metrics(answers.record), slices(answers.record), errors(answers, images or {})]
     return [table for table in found if table.rows]
 
 
@@ -72,22 +71,21 @@ def slices(record: Mapping[str, Any]) -> Table:
     return Table("slices", ["column", "value", *names], rows)
 
 
-def errors(answers: Answers, pictures: Mapping[str, Any]) -> Table:
+def errors(answers: Answers, images: Mapping[str, bytes]) -> Table:
     """The most wrong rows first: id, what was shown, truth, prediction, scores.
 
     Args:
         answers: Of all rows.
-        pictures: Row id to an image of it: encoded bytes, or a ``data:`` URL.
+        images: Row id to an encoded image.
     """
     rows = answers.wrong()[:ERRORS]
     inputs = list(dict.fromkeys(name for row in rows for name in row["inputs"]))
-    images = {str(row["row_id"]): _image(pictures.get(str(row["row_id"]))) for row in rows}
-    seen = ["image"] if any(images.values()) else []
+    seen = ["image"] if any(row["row_id"] in images for row in rows) else []
     columns = ["row_id", *seen, *(f"input: {name}" for name in inputs), *_TOLD]
     cells = [
         [
             str(row["row_id"]),
-            *([images[str(row["row_id"])]] if seen else []),
+            *([images.get(row["row_id"])] if seen else []),
             *(_shown(row["inputs"].get(name)) for name in inputs),
             *(tell(row) for tell in _TOLD.values()),
         ]
@@ -159,14 +157,3 @@ def _interval(record: Mapping[str, Any], name: str) -> list[float | None]:
 
 def _number(value: Any) -> float | None:
     return None if value is None else float(value)
-
-
-def _image(value: Any) -> bytes | None:
-    r"""Bytes as they are; those of a ``data:`` URL.
-
-    >>> _image("data:image/png;base64,AAE="), _image(b"x"), _image(None)
-    (b'\x00\x01', b'x', None)
-    """
-    if isinstance(value, str) and value.startswith("data:"):
-        return base64.b64decode(value.partition(",")[2])
-    return value if isinstance(value, bytes) else None

@@ -40,9 +40,9 @@ def logged(tmp_path_factory):
                 calibration={"method": "platt"},
             )
         (folder / "report.html").write_text(PAGE)
-        pictures = {"r0": png(9), "r1": png(7)} if make is classes else None
+        images = {"r0": png(9), "r1": png(7)} if make is classes else None
         with offline(folder) as run:
-            log_evaluation(run, record, rows, report=folder / "report.html", pictures=pictures)
+            log_evaluation(run, record, rows, report=folder / "report.html", images=images)
         found[make.__name__] = (evaluation, read_back(folder), rows)
     return found
 
