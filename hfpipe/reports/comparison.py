@@ -87,7 +87,7 @@ def verdict(board: Board) -> list[str]:
     name = words.title(board["metric"])
     name = name if name[:2].isupper() else name[0].lower() + name[1:]
     if best["value"] is None:
-        return [f"No model has a {name}."]
+        return [f"No model has this metric: {name}."]
     said = [f"{best['name']} has the best {name}: {words.number(best['value'])}{_between(best)}."]
     for kind, opening in OPENINGS.items():
         names = [each["name"] for each in others if each["verdict"] == kind]
