@@ -109,7 +109,7 @@ def blocks(found: Survey, columns: Sequence[str]) -> Iterator[Block]:
 
     Args:
         found: The survey.
-        columns: Those to keep; each is in the survey's schema.
+        columns: Those to keep, at least one; each is in the survey's schema.
 
     Raises:
         RunError: A file is no longer what it was.
@@ -122,7 +122,6 @@ def blocks(found: Survey, columns: Sequence[str]) -> Iterator[Block]:
             there = [name for name in columns if name in chunk.table.column_names]
             rows = chunk.table.num_rows
             if rows:
-                # Without a column a table of Arrow has no rows: each has its number at least.
                 yield Block(source, start, _cast(chunk.table.select(there), schema, rows))
             start += rows
         if source.sha256 != before:
@@ -134,6 +133,7 @@ def blocks(found: Survey, columns: Sequence[str]) -> Iterator[Block]:
 def _cast(table: pa.Table, schema: pa.Schema, rows: int) -> pa.Table:
     if table.num_columns:
         return cast_table(table, schema)
+    # Without a column a table does not say how many rows it has.
     return pa.table([pa.nulls(rows, field.type) for field in schema], schema=schema)
 
 

@@ -113,20 +113,24 @@ def rows_written(path: str | Path, schema: pa.Schema) -> Iterator[Write]:
     """
     check_output(path)
     text = _bare(path)
-    with ExitStack() as stack:
+    raised: list[BaseException] = []
+    with _disk_errors(text, raised), ExitStack() as stack:
         place = stack.enter_context(_sent(text)) if _scheme(text) else Path(text)
         sink = stack.enter_context(written_whole(place)).buffer  # type: ignore[attr-defined]
         way = next((ZIPS[end] for end in ZIPS if text.lower().endswith(end)), None)
         if way is not None:
             sink = stack.enter_context(pa.CompressedOutputStream(sink, way))
-        with _disk_errors(text):
-            write = stack.enter_context(_FORMATS[str(kind_of(text))](sink, schema))
+        write = stack.enter_context(_FORMATS[str(kind_of(text))](sink, schema))
 
         def guarded(table: pa.Table) -> None:
             with _disk_errors(text):
                 write(table)
 
-        yield guarded
+        try:
+            yield guarded
+        except BaseException as error:
+            raised.append(error)
+            raise
 
 
 @contextmanager
@@ -192,10 +196,13 @@ _FORMATS: Mapping[str, Callable[[Any, pa.Schema], Any]] = {
 
 
 @contextmanager
-def _disk_errors(path: str) -> Iterator[None]:
+def _disk_errors(path: str, others: Sequence[BaseException] = ()) -> Iterator[None]:
+    """Say what could not be written; ``others`` are errors of what is done meanwhile."""
     try:
         yield
     except OSError as error:
+        if error in others:
+            raise
         said = error.strerror or str(error).splitlines()[0]
         raise RunError(f"{shown_url(path)} cannot be written: {said}") from error
 
