@@ -15,6 +15,8 @@ from hfpipe.metrics.scores import Floats
 
 DENSE_COLUMNS = 8
 """Up to this many columns a dense product is faster than a sparse one."""
+FEW = 8
+"""Up to this many resamples of many rows, turning counts into columns costs more than it saves."""
 
 
 class ByClass(NamedTuple):
@@ -34,13 +36,15 @@ class Sums:
 
     def __init__(self, values: Floats | sparse.csr_array) -> None:
         """Take (rows, columns), dense or sparse."""
-        self.dense = values if isinstance(values, np.ndarray) else None
-        self.sparse = None if isinstance(values, np.ndarray) else values.T.tocsr()
+        self.dense = np.asfortranarray(values) if isinstance(values, np.ndarray) else None
+        self.sparse = None if self.dense is not None else values.T.tocsr().astype(np.float64)
 
     def __call__(self, block: Block) -> Floats:
         """Sum."""
         if self.dense is not None:
             return np.asarray(block.counts @ self.dense)
+        if len(block.counts) <= FEW:
+            return np.stack([self.sparse @ counts for counts in block.counts])
         return np.asarray((self.sparse @ block.columns).T)
 
 
@@ -49,14 +53,17 @@ class Classes:
 
     def __init__(self, truth: npt.NDArray[np.bool_], said: npt.NDArray[np.bool_]) -> None:
         """Take which classes each row has, and which it is said to have."""
+        self.classes = truth.shape[1]
         parts = [truth & said, truth, said]
-        narrow = truth.shape[1] <= DENSE_COLUMNS
-        kind = np.asarray if narrow else sparse.csr_array
-        self.sums = [Sums(kind(each, dtype=np.float64)) for each in parts]
+        if 3 * self.classes <= DENSE_COLUMNS:
+            self.sums = Sums(np.hstack(parts).astype(np.float64))
+        else:
+            self.sums = Sums(sparse.hstack([sparse.csr_array(each) for each in parts], "csr"))
 
     def __call__(self, block: Block) -> ByClass:
         """Count."""
-        return ByClass(*(each(block) for each in self.sums))
+        found = self.sums(block)
+        return ByClass(*(found[:, at * self.classes :][:, : self.classes] for at in range(3)))
 
 
 def ratio(part: Floats, whole: Floats) -> Floats:

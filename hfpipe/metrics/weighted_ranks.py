@@ -35,6 +35,7 @@ class Ranking:
     def __init__(self, positive: npt.ArrayLike, scores: npt.ArrayLike) -> None:
         """Take (rows,) each."""
         self.positive = np.asarray(positive, dtype=bool)
+        self.negative = (~self.positive).astype(np.float64)
         self.scores = np.asarray(scores, dtype=np.float64)
 
     @cached_property
@@ -61,16 +62,17 @@ class Ranking:
         if not self.positive.any():
             return Ranked(none, none)
         places, fresh, first, after = self.steps
-        mass = np.take(block.counts, self.order, axis=1)
-        above = np.zeros((mass.shape[0], mass.shape[1] + 1))
-        np.cumsum(mass, axis=1, out=above[:, 1:])
-        hits = np.take(mass, places, axis=1)
+        mass = _columns(block.counts, self.order)
+        above = _sums_before(mass)
+        hits = _columns(mass, places)
         if len(fresh) < len(places):
             hits = np.add.reduceat(hits, fresh, axis=1)
-        through = np.take(above, after, axis=1)
         found = np.cumsum(hits, axis=1)
-        positives, negatives = self._both(block)
-        wrong = through + np.take(above, first, axis=1)
+        positives = found[:, -1].copy()
+        # Summed and not a difference of sums, which need not be 0 where there is nothing.
+        negatives = block.counts @ self.negative
+        through = _columns(above, after)
+        wrong = through + _columns(above, first)
         wrong -= 2 * found
         wrong += hits
         wrong *= hits
@@ -79,12 +81,6 @@ class Ranking:
         found /= through
         found *= hits
         return Ranked(auc, ratio(found.sum(axis=1), positives))
-
-    def _both(self, block: Block) -> tuple[Floats, Floats]:
-        """Positive and negative weight, summed apart: a difference would not be exactly 0."""
-        sides = np.stack([self.positive, ~self.positive], axis=1).astype(np.float64)
-        both = block.counts @ sides
-        return both[:, 0], both[:, 1]
 
 
 class Ranks:
@@ -111,10 +107,9 @@ class Ranks:
 
     def __call__(self, block: Block) -> Floats:
         """Rank every resample."""
-        below = np.zeros((block.counts.shape[0], block.counts.shape[1] + 1))
-        np.cumsum(np.take(block.counts, self.order, axis=1), axis=1, out=below[:, 1:])
-        middle = np.take(below, self.first, axis=1)
-        middle += np.take(below, self.after, axis=1)
+        below = _sums_before(_columns(block.counts, self.order))
+        middle = _columns(below, self.first)
+        middle += _columns(below, self.after)
         middle -= below[:, -1:]
         middle /= 2
         return middle
@@ -139,3 +134,17 @@ class Spearman:
         first = np.einsum("ij,ij->i", weighted, one)
         last = np.einsum("ij,ij,ij->i", block.counts, two, two)
         return np.clip(ratio(together, np.sqrt(first) * np.sqrt(last)), -1.0, 1.0)
+
+
+def _columns(values: Floats, at: Ints) -> Floats:
+    """Columns of a matrix; "clip" because checking the bounds takes as long as the work."""
+    return np.take(values, at, axis=1, mode="clip")
+
+
+def _sums_before(values: Floats) -> Floats:
+    """(resamples, columns + 1) sums of the columns before each, and of all."""
+    rows, columns = values.shape
+    found = np.empty((rows, columns + 1))
+    found[:, 0] = 0.0
+    np.cumsum(values, axis=1, out=found[:, 1:])
+    return found
