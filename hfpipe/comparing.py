@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from hfpipe.evaluation.stored import Stored
     from hfpipe.evaluation.subjects import Subject
 
+LONGEST = 80
+"""Characters that a name gives to the folder's."""
 Score = Callable[[str, Endpoint, EvaluateOptions], object]
 
 
@@ -108,7 +110,7 @@ def compare(
             place = next((other.result for other in subjects if other.result), None)
             folder = out / each.name.replace("/", "--")
             notes.append(f"{each.name}: {each.why}: evaluated now into {folder}")
-            tell(notes[-1].replace("evaluated now", "evaluating it now"))
+            tell(f"{each.name}: {each.why}: evaluating it now into {folder}")
             _evaluate(each, endpoint, options, split, place, folder, score)
     results = [with_recipe(each, endpoint) for each in subjects]
     board = standings(results, options.metric, options.resamples)
@@ -212,12 +214,14 @@ def _as_json(board: Mapping[str, Any]) -> str:
 
 
 def _left_out(board: Mapping[str, Any]) -> list[str]:
+    from hfpipe.reports.words import count
+
     rows = board["rows"]
     return [
-        f"{name}: {count:,} labelled rows are not in all results; differences are of the "
+        f"{name}: {count(missed, 'labelled row')} not in all results; differences are of the "
         f"{rows['common']:,} that are"
-        for name, count in rows["left_out"].items()
-        if count
+        for name, missed in rows["left_out"].items()
+        if missed
     ]
 
 
@@ -246,7 +250,7 @@ def _doubts(
 def _title(subjects: Sequence[Subject]) -> str:
     """Folder name: the first, and the second or how many more."""
     names = [
-        (each.repo_id or Path(each.key).name).replace("/", "--").lstrip(".") or "here"
+        (each.repo_id or Path(each.key).name).replace("/", "--").lstrip(".")[:LONGEST] or "here"
         for each in subjects
     ]
     return f"{names[0]}-vs-{names[1] if len(names) == 2 else f'{len(names) - 1}-others'}"

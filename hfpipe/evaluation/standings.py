@@ -50,8 +50,9 @@ def standings(
     with_rows = [each for each in results if each.rows]
     matched = match(with_rows, task) if len(with_rows) > 1 else None
     models = [_told(each, ranked, name) for each in ranked]
+    why = {each.name: _unusable(each, task, name, matched) for each in ranked}
     for each, told in zip(ranked, models, strict=True):
-        told.update(_apart(each, ranked[0], task, name, matched, resamples))
+        told.update(_apart(each, ranked[0], task, name, matched, why, resamples))
     return {
         "task": task.name,
         "labels": list(task.labels),
@@ -118,50 +119,58 @@ def _told(result: Stored, ranked: Sequence[Stored], metric: str) -> dict[str, An
 
 
 def _apart(
-    result: Stored, best: Stored, task: Task, metric: str, matched: Matched | None, resamples: int
+    result: Stored,
+    best: Stored,
+    task: Task,
+    metric: str,
+    matched: Matched | None,
+    unusable: Mapping[str, str | None],
+    resamples: int,
 ) -> dict[str, Any]:
     """How far a result is from the best, or why that is not told."""
-    found: dict[str, Any] = {"difference": None, "mcnemar": None, "no_difference": None}
-    if best.record.metrics.get(metric) is None:
-        return {**found, "verdict": None, "no_difference": f"no result has a {metric}"}
+    found = {"difference": None, "mcnemar": None, "verdict": None, "no_difference": None}
     if result is best:
-        return {**found, "verdict": BEST}
-    if result.record.metrics.get(metric) is None:
-        return {**found, "verdict": None, "no_difference": f"it has no {metric}"}
+        return {**found, "verdict": None if best.record.metrics.get(metric) is None else BEST}
     for each in (result, best):
-        why = _unusable(each, task, metric, matched)
-        if why:
-            return {**found, "verdict": None, "no_difference": f"{each.name}: {why}"}
-    assert matched is not None
+        if unusable[each.name]:
+            return {**found, "no_difference": f"{each.name}: {unusable[each.name]}"}
+    assert matched is not None  # else there is no usable one
     thresholds = (result.record.threshold, best.record.threshold)
     scores = (matched.scores[result.name], matched.scores[best.name])
     apart = difference(
         task, matched.truth, *scores, metric, thresholds, matched.groups, resamples, SEED
     )
-    found["difference"] = asdict(apart)
     if apart.value is None:
         why = f"{metric} is not defined on the rows that all have"
-    elif apart.low is None or apart.high is None:
-        why = "too few rows for an interval"
     else:
-        why = None
-    rights = [
+        why = "too few rows for an interval" if apart.low is None else None
+    return {
+        "difference": asdict(apart),
+        "mcnemar": _tested(task, metric, matched, scores, thresholds),
+        "verdict": _verdict(apart, metric),
+        "no_difference": why,
+    }
+
+
+def _tested(
+    task: Task, metric: str, matched: Matched, scores: Sequence[Floats], thresholds: Sequence[Any]
+) -> dict[str, Any] | None:
+    """McNemar's test of a result and the best; None but for accuracies of independent rows."""
+    first, best = (
         _right(task, metric, matched.truth, each, threshold)
         for each, threshold in zip(scores, thresholds, strict=True)
-    ]
-    # McNemar's test takes rows to be independent; rows of one group are not.
-    if rights[0] is not None and rights[1] is not None and matched.groups is None:
-        test = mcnemar(rights[0], rights[1])
-        found["mcnemar"] = {
-            "only_this": test.only_first,
-            "only_best": test.only_second,
-            "p": test.p,
-        }
-    return {**found, "no_difference": why, "verdict": _verdict(apart, metric)}
+    )
+    if first is None or best is None or matched.groups is not None:
+        return None
+    test = mcnemar(first, best)
+    return {"only_this": test.only_first, "only_best": test.only_second, "p": test.p}
 
 
 def _unusable(result: Stored, task: Task, metric: str, matched: Matched | None) -> str | None:
     """Why a result's rows give no difference; None where they do."""
+    told = result.record.metrics.get(metric)
+    if told is None:
+        return f"no {metric}"
     if not result.rows:
         return "it has no predictions.jsonl"
     if matched is None:
@@ -172,9 +181,8 @@ def _unusable(result: Stored, task: Task, metric: str, matched: Matched | None) 
             f"predictions.jsonl has {len(truth):,} labelled rows and metrics.json "
             f"{result.record.n:,}: evaluate it again"
         )
-    told = result.record.metrics.get(metric)
     again = task.metrics(truth, scores, result.record.threshold).get(metric)
-    if told is None or again is None or abs(told - again) > AGREE * max(1.0, abs(told)):
+    if again is None or abs(told - again) > AGREE * max(1.0, abs(told)):
         # Another run's file, or a metric that hangs on digits that the file does not have.
         return (
             f"predictions.jsonl, with six digits, gives {metric} {_number(again)} and metrics.json "

@@ -159,7 +159,7 @@ def test_rows_that_not_all_have_are_counted_and_left_out_of_the_differences(cli,
     second = board["models"][1]
     assert second["value"] == 0.72
     assert second["difference"] == {"value": 0.0, "low": 0.0, "high": 0.0, "p": 1.0}
-    assert f"{tmp_path / 'b'}: 50 labelled rows are not in all results" in ran.out
+    assert f"{tmp_path / 'b'}: 50 labelled rows not in all results" in ran.out
 
 
 def test_rows_of_one_group_are_drawn_together(cli, tmp_path):
