@@ -2,12 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
+from scipy import stats
 
-from hfpipe.metrics.tasks import Task
+from hfpipe.errors import UserError, nearest
+from hfpipe.evaluation.chance import group_p, permutation_p
+from hfpipe.evaluation.row_losses import loss_of
+from hfpipe.evaluation.slicing import Parts, metrics_of_slice, parts_of
+from hfpipe.metrics.directions import DIRECTIONS, is_better
+from hfpipe.metrics.scores import Floats
+from hfpipe.metrics.tasks import Binary, Classification, MultiLabel, Regression, Task, Threshold
+
+CERTAIN = 0.05
+FEWEST = 30
+SHARE = 0.02
+"""A slice and the other rows have at least so many rows, and at least this share of all."""
+Marks = npt.NDArray[np.bool_]
+_TOLD: Mapping[type[Task], Callable[[Task], str]] = MappingProxyType(
+    {
+        Classification: lambda _: "accuracy",
+        Binary: lambda _: "roc_auc",
+        MultiLabel: lambda _: "hamming_loss",
+        Regression: lambda task: task.primary,
+    }
+)
 
 
 def worst_slices(
@@ -15,12 +40,210 @@ def worst_slices(
     truth: npt.ArrayLike,
     scores: npt.ArrayLike,
     columns: Mapping[str, Sequence[Any]],
-    threshold: Any = None,
+    threshold: Threshold | None = None,
     *,
     metric: str | None = None,
     support: int | None = None,
     most: int = 5,
-    seed: int = 0,
+    groups: Sequence[str] | None = None,
 ) -> list[dict[str, Any]]:
-    """Slices that are clearly worse than the other rows, worst first, in the record's form."""
-    raise NotImplementedError
+    """Slices that are clearly worse than the other rows, worst first, in the record's form.
+
+    Tried is every slice of every column (:func:`hfpipe.evaluation.slicing.parts_of`) and of every
+    pair of columns that has enough rows. The losses of its rows
+    (:func:`hfpipe.evaluation.row_losses.loss_of`) are held against those of as many rows drawn from
+    all (:func:`hfpipe.evaluation.chance.permutation_p`); with ``groups``, whose rows may err alike,
+    a test by groups has to agree (:func:`hfpipe.evaluation.chance.group_p`). The p-values are
+    corrected for the number of slices tried (Benjamini and Hochberg 1995), and told below 0.05.
+
+    The order is by how much worse a slice is at least: the lower end of a one-sided 95 % interval
+    of the difference of mean losses. A pair is told only if it is clearly worse than the other rows
+    of either of its two slices, and a slice only if it is so without the pairs that are told.
+
+    Args:
+        task: What is predicted.
+        truth: As ``LabelSpec.encode`` gives it; rows without a label do not count.
+        scores: Of the same rows, as :meth:`Task.scores` gives them.
+        columns: Column to one value a row, of the same rows.
+        threshold: As for :meth:`Task.metrics`.
+        metric: What is told of the slice and of the other rows, and decides which losses are
+            tested: by default ``accuracy``, ``roc_auc``, ``hamming_loss``, or the task's primary
+            one of numbers. A slice that is not worse by it, or for which it is not defined, is left
+            out.
+        support: The fewest rows of a slice; by default 30, and 2 % of the rows.
+        most: At most so many are told.
+        groups: Whose each row is, where rows of one group belong together.
+
+    Returns:
+        ``slice`` (column to value, of one column or two), ``n``, ``metric``, its ``value``, that of
+        the ``rest``, and the corrected ``p`` of each.
+
+    >>> from hfpipe.metrics.tasks import task_of
+    >>> truth, scores = np.zeros(200, int), np.tile([0.9, 0.1], (200, 1))
+    >>> scores[:40] = [0.2, 0.8]
+    >>> lang = ["de"] * 50 + ["en"] * 150
+    >>> (found,) = worst_slices(
+    ...     task_of("classification", ["a", "b"]), truth, scores, {"lang": lang}
+    ... )
+    >>> found["slice"], found["n"], found["value"], found["rest"]
+    ({'lang': 'de'}, 50, 0.2, 1.0)
+
+    Raises:
+        UserError: The task has no such metric.
+        ValueError: A column has another number of rows.
+    """
+    told = metric or _TOLD[type(task)](task)
+    if told not in DIRECTIONS or told not in task.metric_names():
+        raise UserError(f"no metric '{told}' of a {task.name}{nearest(told, task.metric_names())}")
+    answers, guesses = np.asarray(truth), np.asarray(scores, dtype=np.float64)
+    given = {**columns, **({} if groups is None else {"groups": groups})}
+    for column, values in given.items():
+        if len(values) != len(guesses):
+            raise ValueError(
+                f"{column} has {len(values)} rows, and there are {len(guesses)} scores"
+            )
+    kept = np.flatnonzero(task.labelled(answers))
+    answers, guesses = answers[kept], guesses[kept]
+    losses = loss_of(task, told)(task, answers, guesses, threshold)
+    if losses is None or not losses.size or not np.isfinite(losses).all():
+        return []
+    parts = {name: parts_of([values[at] for at in kept]) for name, values in columns.items()}
+    owners = None if groups is None else np.unique(np.asarray(groups)[kept], return_inverse=True)[1]
+    least = max(FEWEST, int(np.ceil(SHARE * len(kept)))) if support is None else max(1, support)
+    found: list[dict[str, Any]] = []
+    for each in _certain(parts, losses, least, owners):
+        value, rest = (
+            metrics_of_slice(task, answers[rows], guesses[rows], threshold)[told]
+            for rows in (each.rows, ~each.rows)
+        )
+        if value is not None and rest is not None and is_better(told, rest, than=value):
+            numbers = {"metric": told, "value": value, "rest": rest, "p": each.p}
+            found.append({"slice": each.values, "n": int(each.rows.sum()), **numbers})
+        if len(found) >= most:
+            break
+    return found
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A slice that is worse.
+
+    Attributes:
+        values: Column to value.
+        rows: ``(rows,)``: those in it.
+        p: Corrected.
+        gap: How much greater its mean loss is at least.
+    """
+
+    values: dict[str, str]
+    rows: Marks
+    p: float
+    gap: float
+
+
+def _certain(
+    parts: Mapping[str, Parts], losses: Floats, least: int, owners: Any
+) -> list[Candidate]:
+    """What is told, greatest gap first."""
+    tried = list(_tried(parts, losses, least))
+    if not tried:
+        return []
+    counts, totals = (np.array(each) for each in zip(*(one[2:] for one in tried), strict=True))
+    chances = permutation_p(losses, counts, totals)
+    corrected = stats.false_discovery_control(chances)
+    likely = np.flatnonzero(corrected < CERTAIN)
+    rows = {at: _codes(parts, tried[at][0]) == tried[at][1] for at in likely}
+    if owners is not None:
+        # What was not certain by rows alone counts as tried and failed.
+        again = np.ones(len(chances))
+        for at in likely:
+            again[at] = max(chances[at], group_p(losses, rows[at], owners))
+        corrected = stats.false_discovery_control(again)
+    gaps = _gaps(losses, counts, totals)
+    found: dict[bytes, Candidate] = {}
+    for at in likely[corrected[likely] < CERTAIN]:
+        values = _values(parts, *tried[at][:2])
+        candidate = Candidate(values, rows[at], float(corrected[at]), float(gaps[at]))
+        found.setdefault(rows[at].tobytes(), candidate)  # two columns may tell of the same rows
+    return sorted(_telling(list(found.values()), parts, losses), key=lambda each: -each.gap)
+
+
+def _tried(
+    parts: Mapping[str, Parts], losses: Floats, least: int
+) -> Iterator[tuple[tuple[str, ...], int, int, float]]:
+    """Columns, code, rows and sum of losses of every slice that is large enough."""
+    sizes: dict[str, npt.NDArray[np.int64]] = {}
+    for columns in (*((name,) for name in parts), *combinations(parts, 2)):
+        shape = [len(parts[name].names) for name in columns]
+        codes = _codes(parts, columns)
+        there = codes >= 0
+        counts = np.bincount(codes[there], minlength=int(np.prod(shape)))
+        totals = np.bincount(codes[there], losses[there], minlength=len(counts))
+        large = (counts >= least) & (len(losses) - counts >= least)
+        if len(columns) == 1:
+            sizes[columns[0]] = counts
+        else:  # a pair that is all of one of its slices is that slice
+            alone = np.unravel_index(np.arange(len(counts)), shape)
+            for name, at in zip(columns, alone, strict=True):
+                large &= counts < sizes[name][at]
+        for code in np.flatnonzero(large):
+            yield columns, int(code), int(counts[code]), float(totals[code])
+
+
+def _codes(parts: Mapping[str, Parts], columns: Sequence[str]) -> npt.NDArray[np.int64]:
+    """``(rows,)``: the slice of a column or a pair that each row is in; -1 for none."""
+    first = parts[columns[0]].codes
+    if len(columns) == 1:
+        return first
+    second = parts[columns[1]]
+    joint = first * len(second.names) + second.codes
+    return np.where((first >= 0) & (second.codes >= 0), joint, -1)
+
+
+def _values(parts: Mapping[str, Parts], columns: Sequence[str], code: int) -> dict[str, str]:
+    shape = [len(parts[name].names) for name in columns]
+    places = np.unravel_index(code, shape)
+    return {name: parts[name].names[at] for name, at in zip(columns, places, strict=True)}
+
+
+def _telling(
+    found: Sequence[Candidate], parts: Mapping[str, Parts], losses: Floats
+) -> list[Candidate]:
+    """Without pairs no worse than a slice they are of, and slices bad by those pairs alone."""
+    pairs = [each for each in found if len(each.values) == 2]
+    # Some of many pairs within a bad slice are worse than it by chance.
+    kept = [
+        each
+        for each in pairs
+        if all(
+            _p_within(losses, each.rows, _rows_of(parts, name, value) & ~each.rows) * len(pairs)
+            < CERTAIN
+            for name, value in each.values.items()
+        )
+    ]
+    told = list(kept)
+    for each in (one for one in found if len(one.values) == 1):
+        within = [pair.rows for pair in kept if each.values.items() <= pair.values.items()]
+        left = each.rows & ~np.any([np.zeros_like(each.rows), *within], axis=0)
+        if not within or _p_within(losses, left, ~each.rows) < CERTAIN:
+            told.append(each)
+    return told
+
+
+def _rows_of(parts: Mapping[str, Parts], column: str, value: str) -> Marks:
+    return parts[column].codes == parts[column].names.index(value)
+
+
+def _p_within(losses: Floats, rows: Marks, others: Marks) -> float:
+    """Of some rows against some others."""
+    if not rows.any() or not others.any():
+        return 1.0
+    inside = losses[rows]
+    return float(permutation_p(losses[rows | others], [len(inside)], [inside.sum()])[0])
+
+
+def _gaps(losses: Floats, counts: Floats, totals: Floats) -> Floats:
+    """How much greater the mean loss of slices is than the rest's, less 1.645 standard errors."""
+    rest = len(losses) - counts
+    gap = totals / counts - (losses.sum() - totals) / rest
+    return gap - stats.norm.isf(CERTAIN) * losses.std() * np.sqrt(1 / counts + 1 / rest)
