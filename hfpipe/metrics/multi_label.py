@@ -68,7 +68,7 @@ def multi_label_metrics(
     names = [f"{average}_{name}" for average in AVERAGED for name in RATES]
     if not len(values):
         return dict.fromkeys(["accuracy", "hamming_loss", *names, *RANKINGS, *BELIEFS])
-    yes, chosen = marks.astype(bool), values >= levels(threshold, labels)
+    yes, chosen = marks.astype(bool), values >= levels(threshold, values.shape[1], labels)
     right = yes == chosen
     found: dict[str, float | None] = {
         "accuracy": float(right.all(axis=1).mean()),
@@ -116,7 +116,7 @@ def per_label(
     0.5
     """
     marks, values = as_marks(truth, scores, len(labels))
-    at = np.broadcast_to(levels(threshold, labels), len(labels)).tolist()
+    at = np.broadcast_to(levels(threshold, len(labels), labels), len(labels)).tolist()
     found: dict[str, dict[str, float | None]] = {}
     for column, label in enumerate(labels):
         rates = threshold_metrics(marks[:, column], values[:, column], at[column])
@@ -128,11 +128,13 @@ def per_label(
 
 
 def levels(
-    threshold: float | Mapping[str, float] | npt.ArrayLike, labels: Sequence[str] | None
+    threshold: float | Mapping[str, float] | npt.ArrayLike,
+    columns: int,
+    labels: Sequence[str] | None = None,
 ) -> Floats:
-    """Thresholds in the order of the labels.
+    """Thresholds in the order of the labels: one number, or (columns,).
 
-    >>> levels({"b": 0.2, "a": 0.1}, ["a", "b"]).tolist(), levels(0.5, None).tolist()
+    >>> levels({"b": 0.2, "a": 0.1}, 2, ["a", "b"]).tolist(), levels(0.5, 2).tolist()
     ([0.1, 0.2], 0.5)
 
     Raises:
@@ -140,8 +142,8 @@ def levels(
     """
     if not isinstance(threshold, Mapping):
         found = np.asarray(threshold, dtype=np.float64)
-        if found.ndim and labels is not None and found.shape != (len(labels),):
-            raise UserError(f"{found.size} thresholds for {len(labels)} labels: give one for each")
+        if found.shape not in ((), (columns,)):
+            raise UserError(f"{found.size} thresholds for {columns} labels: give one for each")
         return found
     if labels is None:
         raise UserError("thresholds by label need the labels of the columns")

@@ -267,11 +267,13 @@ class MultiLabel(Task):
         """
         if not isinstance(threshold, dict):
             return THRESHOLD if threshold is None else threshold
-        return dict(zip(self.labels, levels(threshold, self.labels).tolist(), strict=True))
+        return dict(
+            zip(self.labels, levels(threshold, len(self.labels), self.labels).tolist(), strict=True)
+        )
 
     def _levels(self, threshold: Threshold | None) -> float | Floats:
         used = self.used_threshold(threshold)
-        return levels(used, self.labels) if isinstance(used, dict) else used
+        return levels(used, len(self.labels), self.labels) if isinstance(used, dict) else used
 
     def labelled(self, truth: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         """Rows without NaN."""

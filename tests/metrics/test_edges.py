@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
-import socket
 
-import evaluate
 import numpy as np
 import pytest
 
 from hfpipe.errors import RunError, UserError
-from hfpipe.metrics.calibration import ece, log_loss
-from hfpipe.metrics.classification import classification_metrics, per_class, top_k_accuracy
+from hfpipe.metrics.calibration import classwise_ece, ece, log_loss
+from hfpipe.metrics.classification import (
+    classification_metrics,
+    per_class,
+    top_k_accuracy,
+    undefined,
+)
 from hfpipe.metrics.directions import DIRECTIONS, is_better
-from hfpipe.metrics.hub import METRIC_MODULE
 
 
 def test_no_rows_gives_none_everywhere():
@@ -73,6 +75,7 @@ def test_directions():
         "log_loss",
         "brier",
         "ece",
+        "classwise_ece",
         "rmse_log",
         "mae_log",
         "rmse_raw",
@@ -80,15 +83,40 @@ def test_directions():
     }
 
 
-def test_evaluate_loads_it_without_a_network_and_gives_the_same_numbers(monkeypatch):
-    def refuse(*_args, **_options):
-        raise OSError("no network in this test")
+def test_reasons_name_the_classes_that_lack_rows():
+    names = ["cat", "dog", "elk", "fox", "gnu", "hen"]
+    found = undefined([0, 0], np.eye(6)[[0, 1]], names)
+    assert found == {
+        "mcc": "truth is all of one class",
+        "macro_roc_auc": "no row of 'dog', 'elk', 'fox' and 2 more",
+        "macro_average_precision": "no row of 'dog', 'elk', 'fox' and 2 more",
+    }
+    assert undefined([0], [[0.9, 0.1]], ["no", "yes"]) | {"mcc": ""} == {
+        "mcc": "",
+        "macro_roc_auc": "no row of 'yes'",
+        "macro_average_precision": "no row of 'yes'",
+        "precision": "no row predicted 'yes'",
+        "recall": "no row of 'yes'",
+        "f1": "no row of 'yes' and none predicted so",
+    }
+    assert undefined([0, 0], [[1.0], [1.0]])["macro_roc_auc"] == "there is one class only"
+    assert set(undefined([], np.empty((0, 2))).values()) == {"no rows"}
 
-    monkeypatch.setattr(socket, "getaddrinfo", refuse)
-    monkeypatch.setattr(socket, "create_connection", refuse)
-    scores = np.random.default_rng(0).dirichlet(np.ones(5), 60)
-    truth = np.arange(60) % 5
-    metric = evaluate.load(str(METRIC_MODULE))
-    for row, true in zip(scores.tolist(), truth.tolist(), strict=True):
-        metric.add(prediction=row, reference=true)
-    assert metric.compute() == pytest.approx(classification_metrics(truth, scores), rel=1e-12)
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ([1.0], "weights have shape (1,) but there are 2 rows"),
+        ([1.0, -1.0], "row 2: its weight is not a finite number of at least 0"),
+        ([np.nan, 1.0], "row 1: its weight"),
+    ],
+)
+def test_weights_that_are_none_are_refused(weights, message):
+    with pytest.raises(UserError, match=re.escape(message)):
+        classification_metrics([0, 1], np.full((2, 2), 0.5), weights)
+
+
+def test_class_wise_calibration_counts_classes_that_have_no_row():
+    # The third class is promised to a tenth of each row, and there is none of it.
+    truth, scores = [0, 1] * 5, [[0.45, 0.45, 0.1]] * 10
+    assert classwise_ece(truth, scores) == pytest.approx((0.05 + 0.05 + 0.1) / 3)

@@ -12,22 +12,32 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from hfpipe.metrics.calibration import brier, ece, log_loss
+from hfpipe.metrics.calibration import brier, classwise_ece, ece, log_loss, reliability
+from hfpipe.metrics.class_rates import RATES
 from hfpipe.metrics.classification import (
-    accuracy,
+    class_rate,
     classification_metrics,
     confusion_matrix,
-    macro_f1,
-    macro_precision,
-    macro_recall,
     per_class,
     top_k_accuracy,
-    weighted_f1,
+    undefined,
 )
 from hfpipe.metrics.directions import DIRECTIONS
 from hfpipe.metrics.scores import predicted_classes, ranked_classes
 
 EXACT = {"rel": 1e-12, "abs": 1e-12}
+
+
+SKLEARN_RATES = {
+    "accuracy": sk.accuracy_score,
+    "micro_f1": lambda *a, **k: sk.f1_score(*a, average="micro", **k),
+    "macro_f1": lambda *a, **k: sk.f1_score(*a, average="macro", **k),
+    "weighted_f1": lambda *a, **k: sk.f1_score(*a, average="weighted", **k),
+    "macro_precision": lambda *a, **k: sk.precision_score(*a, average="macro", **k),
+    "macro_recall": lambda *a, **k: sk.recall_score(*a, average="macro", **k),
+    "balanced_accuracy": sk.balanced_accuracy_score,
+    "mcc": sk.matthews_corrcoef,
+}
 
 
 @st.composite
@@ -43,33 +53,71 @@ def cases(draw):
     return generator.integers(0, used, rows), scores / scores.sum(axis=1, keepdims=True)
 
 
-@given(cases())
-@settings(max_examples=40, deadline=None)
+@st.composite
+def weighed(draw):
+    """The same with weights, some 0; or without."""
+    truth, scores = draw(cases())
+    generator = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    weights = generator.integers(0, 4, len(truth)) / 3 if draw(st.booleans()) else None
+    return truth, scores, weights
+
+
+@given(weighed())
+@settings(max_examples=60, deadline=None)
 def test_class_metrics_equal_scikit_learn(case):
-    truth, scores = case
-    guess = predicted_classes(scores)
+    truth, scores, weights = case
+    found = classification_metrics(*case)
+    kept = slice(None) if weights is None else weights > 0
+    options = {} if weights is None else {"sample_weight": weights[kept]}
+    if not len(truth[kept]):
+        assert set(found.values()) == {None}
+        return
+    true, sure, guess = truth[kept], scores[kept], predicted_classes(scores)[kept]
     every = range(scores.shape[1])
+    names = np.array([str(label) for label in every])
+    two = len(names) == 2
+    positive = {"pos_label": "1"} if two else {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        expected = {
-            accuracy: sk.accuracy_score(truth, guess),
-            macro_f1: sk.f1_score(truth, guess, average="macro"),
-            weighted_f1: sk.f1_score(truth, guess, average="weighted"),
-            macro_precision: sk.precision_score(truth, guess, average="macro"),
-            macro_recall: sk.recall_score(truth, guess, average="macro"),
-            log_loss: sk.log_loss(truth, scores, labels=list(every)),
-        }
-        names = np.array([str(label) for label in every])
-        positive = scores[:, 1] if len(names) == 2 else scores
-        theirs = sk.brier_score_loss(
-            names[truth], positive, labels=names, **({"pos_label": "1"} if len(names) == 2 else {})
+        expected = {name: each(true, guess, **options) for name, each in SKLEARN_RATES.items()}
+        expected["log_loss"] = sk.log_loss(true, sure, labels=list(every), **options)
+        expected["brier"] = sk.brier_score_loss(
+            names[true], sure[:, 1] if two else sure, labels=names, **positive, **options
         )
-    for ours, value in expected.items():
-        assert ours(truth, scores) == pytest.approx(value, **EXACT), ours.__name__
-    assert brier(truth, scores) == pytest.approx(theirs, **EXACT)
-    assert (
-        confusion_matrix(truth, scores) == sk.confusion_matrix(truth, guess, labels=every)
-    ).all()
+        areas = {"macro_roc_auc": sk.roc_auc_score}
+        areas["macro_average_precision"] = sk.average_precision_score
+        for name, each in areas.items():
+            whole = set(true) == set(every)
+            values = [each(true == at, sure[:, at], **options) for at in every] if whole else []
+            expected[name] = np.mean(values) if whole else None
+    if len(set(true)) < 2 or len(set(guess)) < 2:
+        expected["mcc"] = None
+    assert set(RATES) == set(SKLEARN_RATES)
+    assert {name: found[name] for name in expected} == pytest.approx(expected, **EXACT)
+    assert class_rate("macro_f1", *case) == pytest.approx(expected["macro_f1"], **EXACT)
+    assert brier(*case) == pytest.approx(expected["brier"], **EXACT)
+    assert log_loss(*case) == pytest.approx(expected["log_loss"], **EXACT)
+    table = sk.confusion_matrix(true, guess, labels=every, **options)
+    assert confusion_matrix(*case) == pytest.approx(table, **EXACT)
+
+
+@given(weighed())
+@settings(max_examples=60, deadline=None)
+def test_a_metric_is_none_exactly_where_a_reason_is_given(case):
+    truth, scores, weights = case
+    found = classification_metrics(*case)
+    reasons = undefined(truth, scores, None, weights)
+    assert set(reasons) == {name for name, value in found.items() if value is None}
+    assert all(reasons.values())
+
+
+@given(weighed())
+@settings(max_examples=40, deadline=None)
+def test_weights_of_whole_numbers_are_copies_of_rows(case):
+    truth, scores, weights = case
+    times = np.ones(len(truth), int) if weights is None else (3 * weights).round().astype(int)
+    copied = classification_metrics(np.repeat(truth, times), np.repeat(scores, times, axis=0))
+    assert classification_metrics(truth, scores, times) == pytest.approx(copied, **EXACT)
 
 
 @given(cases())
@@ -83,7 +131,7 @@ def test_top_k_equals_a_loop_over_sorted_labels(case):
             best_first = sorted(range(classes), key=lambda index: (-row[index], index))
             hits += int(true) in best_first[:k]
         assert top_k_accuracy(truth, scores, k) == pytest.approx(hits / len(truth), **EXACT)
-    assert top_k_accuracy(truth, scores, 1) == accuracy(truth, scores)
+    assert top_k_accuracy(truth, scores, 1) == class_rate("accuracy", truth, scores)
     assert top_k_accuracy(truth, scores, classes) == 1.0
 
 
@@ -101,19 +149,50 @@ def test_per_class_equals_counting_by_hand(case):
         assert found["f1"] == (pytest.approx(2 * hit / (true + said)) if true + said else None)
 
 
-@given(cases(), st.sampled_from([1, 5, 15]))
-@settings(max_examples=80, deadline=None)
-def test_ece_equals_a_loop_over_bins(case, bins):
-    truth, scores = case
-    guess, sure = predicted_classes(scores), scores.max(axis=1)
-    edges = np.linspace(0, 1, bins + 1)
+def slow_error(sure, right, weights, bins):
+    """Calibration error of one column, bin by bin and row by row."""
     total = 0.0
-    for low, high in itertools.pairwise(edges):
-        inside = [i for i, value in enumerate(sure) if low < value <= high]
-        if inside:
-            right = np.mean([guess[i] == truth[i] for i in inside])
-            total += len(inside) * abs(right - np.mean([sure[i] for i in inside]))
-    assert ece(truth, scores, bins) == pytest.approx(total / len(truth), abs=1e-9)
+    for low, high in itertools.pairwise(np.linspace(0, 1, bins + 1)):
+        inside = [i for i, value in enumerate(sure) if low < value <= high or value == low == 0]
+        mass = sum(weights[i] for i in inside)
+        if mass:
+            share = sum(weights[i] * right[i] for i in inside) / mass
+            total += mass * abs(share - sum(weights[i] * sure[i] for i in inside) / mass)
+    return total / sum(weights)
+
+
+@given(weighed(), st.sampled_from([1, 5, 15]))
+@settings(max_examples=60, deadline=None)
+def test_ece_and_class_wise_ece_equal_a_loop_over_bins(case, bins):
+    truth, scores, weights = case
+    mass = np.ones(len(truth)) if weights is None else weights
+    guess, sure = predicted_classes(scores), scores.max(axis=1)
+    if not mass.sum():
+        assert ece(truth, scores, bins, weights) is classwise_ece(truth, scores, bins, weights)
+        return
+    expected = slow_error(sure, guess == truth, mass, bins)
+    assert ece(truth, scores, bins, weights) == pytest.approx(expected, **EXACT)
+    assert reliability(sure, guess == truth, bins, weights).error == pytest.approx(
+        expected, **EXACT
+    )
+    each = [slow_error(scores[:, at], truth == at, mass, bins) for at in range(scores.shape[1])]
+    found = classwise_ece(truth, scores, bins, weights)
+    assert found == pytest.approx(np.mean(each), **EXACT)
+
+
+@given(weighed())
+@settings(max_examples=40, deadline=None)
+def test_per_class_with_weights_equals_scikit_learn(case):
+    truth, scores, weights = case
+    options = {"labels": range(scores.shape[1]), "zero_division": np.nan}
+    theirs = sk.precision_recall_fscore_support(
+        truth, predicted_classes(scores), sample_weight=weights, **options
+    )
+    names = ("precision", "recall", "f1", "support")
+    for index, found in enumerate(per_class(truth, scores, None, weights).values()):
+        for name, values in zip(names, theirs, strict=True):
+            value = None if np.isnan(values[index]) else values[index]
+            assert found[name] == pytest.approx(value, **EXACT), name
 
 
 @given(cases())
@@ -126,8 +205,8 @@ def test_the_flat_dict_has_standard_names_and_finite_numbers(case):
     assert ("top_3_accuracy" in found) == (scores.shape[1] >= 3)
     assert ("f1" in found) == (scores.shape[1] == 2)
     assert all(value is None or math.isfinite(value) for value in found.values())
-    only_two_class = {"precision", "recall", "f1"}
-    assert all(value is not None for name, value in found.items() if name not in only_two_class)
+    sometimes = {"precision", "recall", "f1", "mcc", "macro_roc_auc", "macro_average_precision"}
+    assert all(value is not None for name, value in found.items() if name not in sometimes)
 
 
 def test_ties_rank_in_label_order():

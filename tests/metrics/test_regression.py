@@ -48,6 +48,7 @@ def test_metrics_equal_scikit_learn_where_they_are_defined(case):
     counted = truth if weights is None else truth[weights > 0]
     if len(set(counted)) > 1:
         expected["r2_log"] = sk.r2_score(truth, guess, **options)
+        expected["r2_raw"] = sk.r2_score(*raw, **options)
     if len(set(truth)) > 1 and len(set(guess)) > 1:
         expected["spearman"] = stats.spearmanr(truth, guess).statistic
     defined = {name: value for name, value in found.items() if value is not None}
@@ -60,7 +61,9 @@ def test_the_raw_scale_is_expm1_of_the_log_scale():
     found = regression_metrics(np.log1p(views), np.log1p(guesses))
     assert found["mae_raw"] == pytest.approx((9 + 0 + 5e5) / 3)
     raw = regression_metrics(views, guesses, log1p=False)
-    assert raw["mae_raw"] == pytest.approx(found["mae_raw"])
+    for name in ("mae_raw", "rmse_raw", "r2_raw"):
+        assert raw[name] == pytest.approx(found[name])
+    assert found["r2_raw"] < 0.8 < found["r2_log"]
     assert set(raw) == {"rmse_raw", "mae_raw", "r2_raw", "spearman"}
     assert set(raw) | set(found) <= set(DIRECTIONS)
 
@@ -69,6 +72,7 @@ def test_a_constant_target_has_no_r2_though_its_mean_is_rounded():
     assert r2([0.1] * 3, [0.2, 0.1, 0.3]) is None
     assert undefined([0.1] * 3, [0.2, 0.1, 0.3]) == {
         "r2_log": "all targets are equal",
+        "r2_raw": "all targets are equal",
         "spearman": "all targets are equal",
     }
 
@@ -82,6 +86,7 @@ def test_a_prediction_too_large_for_the_raw_scale_gives_none_there_only():
     found = regression_metrics([1.0, 2.0], [1.0, 900.0])
     assert found["rmse_raw"] is None
     assert found["mae_raw"] is None
+    assert found["r2_raw"] is None
     assert found["rmse_log"] == pytest.approx(898 / np.sqrt(2))
     assert undefined([1.0, 2.0], [1.0, 900.0])["mae_raw"] == "a value is beyond the largest number"
     assert rmse([0.0], [1e200]) is None

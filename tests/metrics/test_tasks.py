@@ -100,6 +100,23 @@ def test_no_rows_have_no_metrics():
         truth = np.zeros((0, 3)) if name == "multi_label" else np.zeros(0)
         scores = np.zeros((0, 3)) if name in ("classification", "multi_label") else np.zeros(0)
         assert set(task.metrics(truth, scores).values()) == {None}, name
+        assert task.undefined(truth, scores) == dict.fromkeys(task.metric_names(), "no rows")
+
+
+@pytest.mark.parametrize("name", TASKS)
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), rows=st.integers(1, 6))
+def test_every_none_has_a_reason_and_every_reason_a_none(name, seed, rows):
+    draw, task = np.random.default_rng(seed), task_of(name, LABELS, log1p=True)
+    matrix = name in ("classification", "multi_label")
+    scores = draw.integers(1, 4, (rows, 3) if matrix else rows) / 4
+    if name == "classification":
+        scores /= scores.sum(axis=1, keepdims=True)
+    truth = draw.integers(0, 2, (rows, 3) if name == "multi_label" else rows)
+    found = task.metrics(truth, scores)
+    reasons = task.undefined(truth, scores)
+    assert set(reasons) == {metric for metric, value in found.items() if value is None}
+    assert all(reason and "\n" not in reason for reason in reasons.values())
 
 
 def test_binary_calibration_is_of_the_positive_class():
@@ -134,8 +151,9 @@ def test_only_what_has_a_threshold_gets_one():
     assert task_of("binary").best_threshold([0, 1], [0.2, 0.6]) == pytest.approx(0.4)
     several = task_of("multi_label", ["a", "b"])
     truth, scores = [[1, 0], [1, 1]], [[0.3, 0.1], [0.4, 0.35]]
-    assert several.best_threshold(truth, scores) == pytest.approx(0.2)
-    assert several.metrics(truth, scores, 0.2)["accuracy"] == 1.0
+    found = several.best_threshold(truth, scores)
+    assert found == pytest.approx({"a": 0.5, "b": 0.225})
+    assert several.metrics([[0, 0], [1, 1]], scores, {"a": 0.35, "b": 0.3})["accuracy"] == 1.0
     assert task_of("binary").best_threshold([1, 1], [0.2, 0.6]) is None
     assert task_of("classification", LABELS).best_threshold([0], [[1, 0, 0]]) is None
     assert task_of("regression").best_threshold([0.0], [1.0]) is None

@@ -1,0 +1,87 @@
+"""The ``evaluate.Metric`` module of every task, loaded without a network."""
+
+from __future__ import annotations
+
+import socket
+
+import evaluate
+import numpy as np
+import pytest
+
+from hfpipe.errors import UserError
+from hfpipe.metrics.classification import classification_metrics
+from hfpipe.metrics.hub import METRIC_MODULE, METRIC_MODULES, load_metric
+from hfpipe.metrics.multi_label import multi_label_metrics
+from hfpipe.metrics.regression import regression_metrics
+from hfpipe.metrics.tasks import TASKS, Binary
+
+DRAW = np.random.default_rng(0)
+CLASSES, SCORES = np.arange(60) % 5, DRAW.dirichlet(np.ones(5), 60)
+MARKS, CELLS = DRAW.integers(0, 2, (60, 3)), DRAW.random((60, 3))
+YES, CHANCES = MARKS[:, 0], CELLS[:, 0]
+NUMBERS, GUESSES = DRAW.random((2, 60))
+WEIGHTS = DRAW.random(60)
+
+
+@pytest.fixture
+def offline(monkeypatch):
+    def refuse(*_args, **_options):
+        raise OSError("no network in this test")
+
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    monkeypatch.setattr(socket, "create_connection", refuse)
+
+
+@pytest.mark.parametrize(
+    ("task", "truth", "scores", "options", "expected"),
+    [
+        ("classification", CLASSES, SCORES, {}, classification_metrics(CLASSES, SCORES)),
+        (
+            "classification",
+            CLASSES,
+            SCORES,
+            {"sample_weight": WEIGHTS},
+            classification_metrics(CLASSES, SCORES, WEIGHTS),
+        ),
+        ("binary", YES, CHANCES, {}, Binary().metrics(YES, CHANCES)),
+        ("binary", YES, CHANCES, {"threshold": 0.3}, Binary().metrics(YES, CHANCES, 0.3)),
+        (
+            "multi_label",
+            MARKS,
+            CELLS,
+            {"threshold": [0.2, 0.5, 0.8]},
+            multi_label_metrics(MARKS, CELLS, [0.2, 0.5, 0.8]),
+        ),
+        ("regression", NUMBERS, GUESSES, {}, regression_metrics(NUMBERS, GUESSES, log1p=False)),
+        (
+            "regression",
+            NUMBERS,
+            GUESSES,
+            {"log1p": True, "sample_weight": WEIGHTS},
+            regression_metrics(NUMBERS, GUESSES, weights=WEIGHTS),
+        ),
+    ],
+)
+def test_a_module_gives_the_numbers_of_its_task_without_a_network(
+    offline, task, truth, scores, options, expected
+):
+    metric = evaluate.load(str(METRIC_MODULES[task]))
+    found = metric.compute(references=truth.tolist(), predictions=scores.tolist(), **options)
+    assert found == pytest.approx(expected, rel=1e-12)
+
+
+def test_rows_may_be_added_one_by_one(offline):
+    metric = evaluate.load(str(METRIC_MODULE))
+    for row, true in zip(SCORES.tolist(), CLASSES.tolist(), strict=True):
+        metric.add(prediction=row, reference=true)
+    assert metric.compute() == pytest.approx(classification_metrics(CLASSES, SCORES), rel=1e-12)
+
+
+def test_every_task_has_a_module_that_says_what_it_takes(offline):
+    assert set(METRIC_MODULES) == set(TASKS)
+    for task in TASKS:
+        metric = load_metric(task)
+        assert set(metric.features) == {"predictions", "references"}
+        assert "None where it is not defined" in metric.inputs_description
+    with pytest.raises(UserError, match="no metric module 'binry'; did you mean 'binary'"):
+        load_metric("binry")
