@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 
 TITLES: Mapping[str, str] = {
@@ -37,6 +38,7 @@ TITLES: Mapping[str, str] = {
     "log_loss": "Log loss",
     "brier": "Brier score",
     "ece": "Calibration error (ECE)",
+    "classwise_ece": "Class-wise calibration error",
     "majority": "Most frequent class",
     "mean": "Mean of the train split",
     "tfidf_logistic_regression": "TF-IDF + logistic regression",
@@ -44,6 +46,7 @@ TITLES: Mapping[str, str] = {
     "ridge": "Ridge regression",
     "pixels_boosting": "Boosted trees on pixels",
 }
+PEOPLE = ("Brier", "Hamming", "Matthews", "Spearman")
 UNDEFINED = "n/a"
 LARGE = 1000
 """From here on nobody reads the digits behind the point."""
@@ -56,6 +59,33 @@ def title(name: str) -> str:
     ('Top-2 accuracy', 'Some score')
     """
     return TITLES.get(name) or name.replace("_", " ").capitalize()
+
+
+def within(name: str) -> str:
+    """Name of a metric or baseline inside a sentence: acronyms and people's names stay as they are.
+
+    >>> within("macro_f1"), within("ece"), within("rmse_log"), within("brier"), within("f1")
+    ('macro F1', 'calibration error (ECE)', 'RMSE (log scale)', 'Brier score', 'F1')
+    """
+    shown = title(name)
+    kept = not shown[1:2].islower() or shown.startswith(PEOPLE)
+    return shown if kept else shown[:1].lower() + shown[1:]
+
+
+def signed(value: object, digits: int = 3) -> str:
+    """Write a difference with its sign, a true minus.
+
+    >>> signed(0.0861), signed(-0.2), signed(-0.0001), signed(None)
+    ('+0.086', '\u22120.200', '0.000', 'n/a')
+    """
+    written = number(value, digits)
+    if (
+        not isinstance(value, (int, float))
+        or written == UNDEFINED
+        or not re.search("[1-9]", written)
+    ):
+        return written.removeprefix("-")
+    return f"+{written}" if value > 0 else written.replace("-", "\u2212")
 
 
 def number(value: object, digits: int = 3) -> str:
