@@ -112,12 +112,7 @@ def binary_log_loss(
     >>> round(binary_log_loss([1, 0], [0.5, 0.25]), 4)
     0.4904
     """
-    labels, values, mass = as_binary(truth, probabilities, weights)
-    check_probabilities(values)
-    if not mass.sum():
-        return None
-    sure = np.clip(np.where(labels, values, 1 - values), EPSILON, 1.0)
-    return float(np.average(-np.log(sure), weights=mass))
+    return _log_loss(*as_binary(truth, probabilities, weights))
 
 
 def binary_brier(
@@ -128,9 +123,7 @@ def binary_brier(
     >>> round(binary_brier([1, 0], [0.8, 0.4]), 4)
     0.1
     """
-    labels, values, mass = as_binary(truth, probabilities, weights)
-    check_probabilities(values)
-    return float(np.average((values - labels) ** 2, weights=mass)) if mass.sum() else None
+    return _brier(*as_binary(truth, probabilities, weights))
 
 
 RANKINGS = {
@@ -163,8 +156,15 @@ def binary_metrics(
         UserError: Truth that is neither 0 nor 1, or of another length; a weight below 0.
         RunError: A score that is no probability.
     """
-    found = threshold_metrics(truth, probabilities, threshold, weights)
-    return found | {name: each(truth, probabilities, weights) for name, each in RANKINGS.items()}
+    labels, values, mass = as_binary(truth, probabilities, weights)
+    counts = count_at(labels, values, mass, threshold)
+    _, tp, fp = counts_from_top(labels, values, mass)
+    return {name: known(rate(counts)) for name, rate in RATES.items()} | {
+        "roc_auc": area_under_roc(tp, fp),
+        "average_precision": mean_precision(tp, fp),
+        "log_loss": _log_loss(labels, values, mass),
+        "brier": _brier(labels, values, mass),
+    }
 
 
 def undefined(
@@ -260,3 +260,14 @@ def check_probabilities(values: Floats) -> None:
     """
     if values.size and not (values.min() >= 0 and values.max() <= 1):
         raise RunError("scores are not probabilities (0 to 1); apply a sigmoid")
+
+
+def _log_loss(labels: npt.NDArray[np.bool_], values: Floats, mass: Floats) -> float | None:
+    check_probabilities(values)
+    sure = np.clip(np.where(labels, values, 1 - values), EPSILON, 1.0)
+    return float(np.average(-np.log(sure), weights=mass)) if mass.sum() else None
+
+
+def _brier(labels: npt.NDArray[np.bool_], values: Floats, mass: Floats) -> float | None:
+    check_probabilities(values)
+    return float(np.average((values - labels) ** 2, weights=mass)) if mass.sum() else None
