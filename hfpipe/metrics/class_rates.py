@@ -40,7 +40,7 @@ def _balanced_accuracy(n: Sides) -> Floats:
 def _mcc(n: Sides) -> Floats:
     rows = n.support.sum()
     both = n.hits.sum() * rows - n.support @ n.predicted
-    spread = [rows**2 - each @ each for each in (n.support, n.predicted)]
+    spread = [each @ (rows - each) for each in (n.support, n.predicted)]
     one_class = [(each > 0).sum() < 2 for each in (n.support, n.predicted)]
     return np.float64(np.nan) if any(one_class) else both / np.sqrt(spread[0]) / np.sqrt(spread[1])
 

@@ -64,11 +64,16 @@ def as_truth(truth: npt.ArrayLike, rows: int, classes: int) -> Ints:
     [0, 2]
 
     Raises:
-        UserError: Another number of rows, or a class that the scores do not have.
+        UserError: Another number of rows, no whole number, or a class that the scores do not have.
     """
-    labels = np.asarray(truth, dtype=np.int64)
+    given = np.asarray(truth)
+    with np.errstate(invalid="ignore"):
+        labels = given.astype(np.int64)
     if labels.shape != (rows,):
         raise UserError(f"truth has shape {labels.shape} but there are {rows} rows of scores")
+    broken = np.flatnonzero(labels != given)
+    if broken.size:
+        raise UserError(f"row {broken[0] + 1}: truth {given[broken[0]]} is no class index")
     outside = np.flatnonzero((labels < 0) | (labels >= classes))
     if outside.size:
         raise UserError(

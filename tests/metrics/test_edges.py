@@ -39,6 +39,12 @@ def test_a_class_the_model_lacks_is_refused_with_its_row():
         classification_metrics([0, 2], [[0.5, 0.5], [0.5, 0.5]])
 
 
+@pytest.mark.parametrize("broken", [0.5, float("nan"), float("inf")])
+def test_truth_that_is_no_index_is_refused_and_not_rounded(broken):
+    with pytest.raises(UserError, match=f"row 2: truth {broken} is no class index"):
+        classification_metrics([0.0, broken], np.full((2, 2), 0.5))
+
+
 def test_another_number_of_rows_is_refused():
     with pytest.raises(UserError, match="3"):
         classification_metrics([0, 1], np.full((3, 2), 0.5))
