@@ -252,7 +252,13 @@ class Evaluation:
             device.
         bf16: See above.
         baselines: Whether simple models are scored beside it.
+        threshold_for: What the decision threshold is best for on validation: ``f1``, ``f2``,
+            ``youden``, ``precision_at_recall=0.9``, ``cost=1:5``, and others.
+        calibrate: Whether probabilities are calibrated on validation, where that helps.
+        resamples: Of the bootstrap that the intervals come from; 0 for none.
         slices: Columns: the metrics of each of their values, apart.
+        automatic_slices: Whether rows are sliced by length, by missing inputs, by the size of their
+            group and by whether train has a near-duplicate, and the worst slices sought.
         group_by: ``profile``: the column that says whose row it is.
     """
 
@@ -260,7 +266,11 @@ class Evaluation:
     max_tokens: int | None = None
     bf16: bool = False
     baselines: bool = True
+    threshold_for: str = "f1"
+    calibrate: bool = True
+    resamples: int = 1000
     slices: list[str] = field(default_factory=list)
+    automatic_slices: bool = True
     group_by: str | None = None
 
 

@@ -2,45 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from hfpipe.errors import UserError
 from hfpipe.hub.endpoint import Endpoint
-from hfpipe.hub.provenance import provenance
-from hfpipe.inputs.processor import Processor
-from hfpipe.inputs.splits import Source, open_dataset
+from hfpipe.hub.publish import check_writable
+from hfpipe.inputs.splits import Source
+from hfpipe.outcomes import Evaluated, push, written
 from hfpipe.rows.paths import writable_parent
-from hfpipe.trials import EvaluateOptions, Pushed, Rows, choose_rows, load_subject
+from hfpipe.trials import EvaluateOptions, Pushed, Rows, choose_rows, home_of, load_subject
 
 __all__ = ["EvaluateOptions", "Evaluated", "evaluate"]
 
 if TYPE_CHECKING:
+    import numpy as np
+    from datasets import Dataset
+
+    from hfpipe.evaluation.baselines import Guess
+    from hfpipe.evaluation.decisions import Decision
     from hfpipe.evaluation.profiles import Scored
-    from hfpipe.evaluation.record import EvaluationRecord
-    from hfpipe.metrics.tasks import Metrics
 
-
-@dataclass(frozen=True)
-class Evaluated:
-    """What an evaluation left.
-
-    Attributes:
-        record: The scores; ``n`` is 0 where no row has a label.
-        rows: Rows classified.
-        metrics: The path of ``metrics.json``.
-        predictions: The path of ``predictions.jsonl``.
-        report: The path of ``report.html``.
-        notes: What the user should know.
-    """
-
-    record: EvaluationRecord
-    rows: int
-    metrics: Path
-    predictions: Path
-    report: Path
-    notes: list[str] = field(default_factory=list)
+LEAKS = "near-duplicate in train"
+"""The slice of rows that train has, too."""
 
 
 def evaluate(model: str, endpoint: Endpoint, options: EvaluateOptions) -> Evaluated:
@@ -58,23 +42,27 @@ def evaluate(model: str, endpoint: Endpoint, options: EvaluateOptions) -> Evalua
         UserError: No such model or data, a missing column, labels that the model does not have.
     """
     from hfpipe.evaluation.judging import hub_task, judge
-    from hfpipe.evaluation.predictions import write_jsonl
-    from hfpipe.reports.report import write_report
 
     for folder in (options.out, options.predictions and options.predictions.parent):
         if folder is not None:
             writable_parent(folder)
     pushed = load_subject(model, endpoint, options)
+    _check(pushed, endpoint, options)
     rows = choose_rows(pushed, endpoint, options)
     scored = _scored(pushed, rows, options)
-    choice = pushed.choice
+    home = home_of(pushed, rows, endpoint)
+    if pushed.wanted.automatic_slices and not pushed.choice:
+        scored = _with_leaks(scored, pushed, rows, home)
+    decision = _fitted_anew(pushed, home, options) if options.threshold_for else pushed.decision
     beside = pushed.wanted.baselines if options.baselines is None else options.baselines
+    alone = not beside or pushed.choice is not None
     judged = judge(
         pushed.task,
         scored,
-        threshold=pushed.story.get("threshold"),
-        choice=choice,
-        baselines=_baselines(pushed, rows, scored, endpoint) if beside and not choice else None,
+        decision=decision,
+        choice=pushed.choice,
+        guesses=None if alone else _guesses(pushed, rows, scored, rows.source or home),
+        wanted=pushed.wanted,
         model=pushed.repo_id,
         model_revision=pushed.revision,
         dataset=rows.name,
@@ -82,73 +70,132 @@ def evaluate(model: str, endpoint: Endpoint, options: EvaluateOptions) -> Evalua
         split=rows.split,
         hub_task=hub_task(pushed.fitted),
     )
-    out = options.out or Path("runs") / "evaluate" / pushed.repo_id.replace("/", "--")
-    place = options.predictions or out / "predictions.jsonl"
-    write_jsonl(place, judged.rows)
-    metrics = judged.record.write(out / "metrics.json")
-    report = write_report(out / "report.html", judged.record, judged.rows, provenance=provenance())
-    notes = _unseen(pushed.processor, rows)
-    return Evaluated(judged.record, len(judged.rows), metrics, place, report, notes)
+    done = written(judged, pushed, rows, options, endpoint)
+    if options.push:
+        done = replace(done, pushed=push(judged, pushed, endpoint))
+    return done
 
 
-def _unseen(processor: Processor, rows: Rows) -> list[str]:
-    """What to tell of categories that train did not have: the model takes them for unknown."""
-    from hfpipe.inputs.encoding import unseen_categories
+def _check(pushed: Pushed, endpoint: Endpoint, options: EvaluateOptions) -> None:
+    """What can be refused before any row is scored.
 
-    found = unseen_categories(processor, rows.dataset, rows.place)
-    return [
-        f"'{column}': {count:,} of {len(rows.dataset):,} rows have a category that train did not "
-        "have; it counts as unknown"
-        for column, count in found.items()
-        if count
-    ]
+    Raises:
+        UserError: A threshold that the model cannot have; results that cannot be pushed.
+    """
+    if options.threshold_for:
+        pushed.task.check_aim(options.threshold_for)
+        if pushed.choice is not None:
+            raise UserError(
+                f"--threshold-for {options.threshold_for}: a profile has a threshold for every "
+                "aggregation, chosen for the best F1 when it was trained"
+            )
+    if options.push:
+        if not pushed.story:
+            raise UserError(
+                f"--push: model repo '{pushed.repo_id}' was not made by hfpipe, so its card is not "
+                "ours to write"
+            )
+        if options.file is not None:
+            raise UserError("--push: only results on a dataset repo can be pushed, not on a file")
+        check_writable(endpoint, pushed.repo_id, "model")
+
+
+def _said(
+    pushed: Pushed, dataset: Dataset, place: str, quiet: bool
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Scores of rows, not calibrated, and what else the model tells of them."""
+    from hfpipe.inputs.encoding import encode_rows
+    from hfpipe.training.predict import named_extras, predict_outputs
+
+    wanted = pushed.wanted
+    encoded = encode_rows(pushed.processor, dataset, pushed.collator.tools, place, quiet=quiet)
+    outputs = predict_outputs(
+        pushed.model,
+        pushed.collator,
+        encoded,
+        pushed.task,
+        wanted.batch_size,
+        quiet=quiet,
+        bf16=wanted.bf16,
+        max_tokens=wanted.max_tokens,
+    )
+    return pushed.task.scores(outputs.logits), named_extras(pushed.model, outputs)
 
 
 def _scored(pushed: Pushed, rows: Rows, options: EvaluateOptions) -> Scored:
     """Run the model over the rows."""
-    from hfpipe.evaluation.judging import check_slices, groups_of, scored_rows
-    from hfpipe.inputs.encoding import encode_rows
-    from hfpipe.training.predict import named_extras, predict_outputs
+    from hfpipe.evaluation.gathering import check_slices, groups_of, scored_rows
 
     task, wanted = pushed.task, pushed.wanted
     check_slices(list(wanted.slices), rows.dataset, rows.place)
     if wanted.group_by:
         groups_of(rows.dataset, wanted.group_by, rows.place)
     blank = task.unknown(len(rows.dataset))
-    labelled = rows.labelled
-    truth = pushed.processor.target.encode(rows.dataset, rows.place) if labelled else blank
-    encoded = encode_rows(
-        pushed.processor, rows.dataset, pushed.collator.tools, rows.place, quiet=options.quiet
+    truth = pushed.processor.target.encode(rows.dataset, rows.place) if rows.labelled else blank
+    scores, extras = _said(pushed, rows.dataset, rows.place, options.quiet)
+    return scored_rows(
+        pushed.processor, rows.dataset, truth, scores, extras, wanted, rows.place, rows.owner
     )
-    outputs = predict_outputs(
-        pushed.model,
-        pushed.collator,
-        encoded,
-        task,
-        wanted.batch_size,
-        quiet=options.quiet,
-        bf16=wanted.bf16,
-    )
-    scores = task.scores(outputs.logits)
-    extras = named_extras(pushed.model, outputs)
-    return scored_rows(pushed.processor, rows.dataset, truth, scores, extras, wanted, rows.place)
 
 
-def _baselines(
-    pushed: Pushed, rows: Rows, scored: Scored, endpoint: Endpoint
-) -> dict[str, Metrics] | None:
-    """Simple models, fitted on the model's own train split."""
-    from hfpipe.evaluation.baselines import task_baselines
+def _with_leaks(scored: Scored, pushed: Pushed, rows: Rows, home: Source | None) -> Scored:
+    """The rows, told apart by whether train has a near-duplicate."""
+    from hfpipe.evaluation.leaks import near_duplicates_in_train
+
+    if home is None or "train" not in home.splits or rows.split == "train":
+        return scored
+    fitted, train = pushed.fitted, home.splits["train"]
+    if not fitted.columns:
+        return scored
+    try:
+        fitted.check_columns(train, home.place, need_label=False)
+    except UserError:  # not what the model was trained for
+        return scored
+    renamed = rows.dataset.rename_columns(pushed.renamed)
+    found = near_duplicates_in_train(fitted, train, renamed)
+    return replace(scored, slices={**scored.slices, LEAKS: found.column})
+
+
+def _fitted_anew(pushed: Pushed, home: Source | None, options: EvaluateOptions) -> Decision:
+    """Calibration and threshold for another aim: fitted on validation, never on scored rows.
+
+    Raises:
+        UserError: The dataset of training is not there, or has no validation split.
+    """
+    from hfpipe.evaluation.choosing import fit_choices
+    from hfpipe.evaluation.gathering import scored_rows
+
+    aim = str(options.threshold_for)
+    if home is None or "validation" not in home.splits:
+        what = "is not known or not there" if home is None else "has no validation split"
+        raise UserError(
+            f"--threshold-for {aim}: a threshold is chosen on validation, and the dataset of "
+            f"training {what}"
+        )
+    place, rows = f"{home.place}, split 'validation'", home.split("validation")
+    trained = replace(pushed, processor=pushed.fitted)
+    plain = replace(pushed.wanted, slices=[], automatic_slices=False)
+    truth = trained.processor.target.encode(rows, place)
+    scores, extras = _said(trained, rows, place, options.quiet)
+    owner = home.owner if home.has_owner(rows) else None
+    found = scored_rows(trained.processor, rows, truth, scores, extras, plain, place, owner)
+    decision, _ = fit_choices(pushed.task, found, plain)
+    if decision.threshold is None and pushed.task.default_threshold is not None:
+        raise UserError(f"--threshold-for {aim}: {place} gives no choice of a threshold for it")
+    return decision
+
+
+def _guesses(
+    pushed: Pushed, rows: Rows, scored: Scored, source: Source | None
+) -> dict[str, Guess] | None:
+    """What simple models say, fitted on the train split of the same dataset."""
+    from hfpipe.evaluation.baselines import baseline_guesses
 
     fitted = pushed.fitted if pushed.fitted.columns else pushed.processor
     if fitted.label is None:
         fitted = replace(fitted, label=pushed.processor.label)
-    source = rows.source or _trained_on(pushed, endpoint)
-    if (
-        source is None
-        or "train" not in source.splits
-        or not pushed.task.labelled(scored.truth).any()
-    ):
+    labelled = pushed.task.labelled(scored.truth).any()
+    if source is None or "train" not in source.splits or not labelled:
         return None
     train, held_out = source.splits["train"], source.splits.get("validation")
     try:
@@ -157,29 +204,6 @@ def _baselines(
         validation = (held_out, fitted.target.encode(held_out, source.place)) if held_out else None
     except UserError:  # not what the model was trained for: it is scored without baselines
         return None
-    return task_baselines(
-        pushed.task,
-        fitted,
-        train,
-        truth,
-        rows.dataset.rename_columns(_renamed(pushed)),
-        scored.truth,
-        validation=validation,
-    )
-
-
-def _renamed(pushed: Pushed) -> dict[str, str]:
-    """The caller's columns → those of training."""
-    pairs = zip(pushed.processor.columns, pushed.fitted.columns, strict=False)
-    return {new: old for new, old in pairs if new != old}
-
-
-def _trained_on(pushed: Pushed, endpoint: Endpoint) -> Source | None:
-    """The dataset of training, for a local file; None where it is gone or forbidden by now."""
-    trained_on = pushed.story.get("dataset")
-    if not trained_on:
-        return None
-    try:
-        return open_dataset(endpoint, trained_on["repo_id"], trained_on["revision"])
-    except UserError:  # the file can be scored all the same
-        return None
+    given: dict[str, Any] = {"aim": pushed.wanted.threshold_for, "validation": validation}
+    renamed = rows.dataset.rename_columns(pushed.renamed)
+    return baseline_guesses(pushed.task, fitted, train, truth, renamed, scored.truth, **given)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -14,19 +13,21 @@ from hfpipe.hub.endpoint import Endpoint
 from hfpipe.hub.provenance import provenance
 from hfpipe.hub.publish import Published
 from hfpipe.processes import all_alive, is_main, on_main
-from hfpipe.recipe import Recipe, as_yaml
+from hfpipe.recipe import Recipe
 from hfpipe.runs import FinetuneOptions, Run, plan_run
+from hfpipe.stories import card_of, keep, story_of
 
 __all__ = ["FinetuneOptions", "Finetuned", "finetune"]
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
+    from hfpipe.evaluation.decisions import Decision
     from hfpipe.evaluation.judging import Judged
     from hfpipe.evaluation.profiles import ProfileChoice
     from hfpipe.evaluation.record import EvaluationRecord
     from hfpipe.training.engines import Learned
-    from hfpipe.training.journal import Done, Journal
+    from hfpipe.training.journal import Journal
 
 
 @dataclass(frozen=True)
@@ -82,23 +83,24 @@ def finetune(recipe: Recipe, endpoint: Endpoint, options: FinetuneOptions) -> Fi
         learning.reporting = replace(learning.reporting, report_to=report_to)
         learned = engine_of(learning.model).learn(learning, train, validation)
         with all_alive():
-            judged, choice = _judge(run, learned, validation, options.quiet)
-        report = on_main(lambda: _report(run, learned, judged, tracked))
-    threshold = choice.vote if choice else judged.record.threshold
-    model = family.finish(learned.model, recipe, threshold)
-    story = _story(run, learned, judged.record, choice)
-    on_main(lambda: _keep(run, learned, judged.record, report, options.wandb_output))
-    extra = {**data.processor.files(), "README.md": _card(run.target, story, judged.record)}
-    published = on_main(
-        lambda: push_model(
-            endpoint,
-            run.target,
-            lambda place: family.save(model, learning.collator.tools, place),
-            story,
-            extra,
-            private=not options.public,
+            judged, decision, choice = _judge(run, learned, validation, options.quiet)
+        report = on_main(lambda: _report(run, learned, judged, tracked, report_to))
+        threshold = choice.vote if choice else judged.record.threshold
+        model = family.finish(learned.model, recipe, threshold)
+        story = story_of(run, learned, judged.record, decision, choice)
+        on_main(lambda: keep(run, learned, judged, report, options.wandb_output))
+        extra = {**data.processor.files(), "README.md": card_of(run.target, story, judged.record)}
+        published = on_main(
+            lambda: push_model(
+                endpoint,
+                run.target,
+                lambda place: family.save(model, learning.collator.tools, place),
+                story,
+                extra,
+                private=not options.public,
+            )
         )
-    )
+        on_main(lambda: _lineage(run, published, tracked, endpoint))
     return Finetuned(
         published,
         run.folder,
@@ -136,32 +138,28 @@ def _tracked(run: Run, options: FinetuneOptions) -> Iterator[tuple[Any, tuple[st
     """The W&B run, and the names for ``TrainingArguments.report_to``."""
     from hfpipe.tracking import tracking
 
-    journal = run.learning.journal
+    journal, names = run.learning.journal, run.learning.reporting.report_to
     with tracking(
         run.folder,
         name=run.target,
         group=run.recipe.name,
         config={"recipe": asdict(run.recipe)},
-        enabled=options.wandb and is_main(),
+        enabled="wandb" in names and is_main(),
         key=options.wandb_key,
         run_id=journal.tracker if journal else None,
     ) as tracked:
-        yield tracked, ("wandb",) if tracked else ()
+        yield tracked, tuple(name for name in names if tracked or name != "wandb")
 
 
 def _judge(
     run: Run, learned: Learned, validation: Dataset, quiet: bool
-) -> tuple[Judged, ProfileChoice | None]:
-    """Score the best checkpoint on validation, and choose thresholds there."""
+) -> tuple[Judged, Decision, ProfileChoice | None]:
+    """Score the best checkpoint on validation; calibrate and choose thresholds there."""
     import numpy as np
 
-    from hfpipe.evaluation.judging import (
-        fit_choices,
-        hub_task,
-        judge,
-        scored_rows,
-        validation_baselines,
-    )
+    from hfpipe.evaluation.choosing import fit_choices, validation_guesses
+    from hfpipe.evaluation.gathering import scored_rows
+    from hfpipe.evaluation.judging import hub_task, judge
     from hfpipe.training.feature_cache import cached
     from hfpipe.training.predict import named_extras, predict_outputs
 
@@ -188,115 +186,66 @@ def _judge(
         named_extras(learned.model, outputs),
         wanted,
         f"{data.source.place}, split 'validation'",
+        data.source.owner if data.source.has_owner(data.validation) else None,
     )
     own = run.recipe.model.config
     profile = run.recipe.model.kind == "profile"
-    threshold, choice = fit_choices(
-        run.task,
-        scored,
-        wanted.group_by if profile else None,
-        own.get("aggregation", "mean") if profile else None,
-        own.get("threshold"),
-    )
+    aggregation = own.get("aggregation", "mean") if profile else None
+    decision, choice = fit_choices(run.task, scored, wanted, aggregation, own.get("threshold"))
     beside = wanted.baselines and choice is None
+    guesses = validation_guesses(run.task, data, wanted.threshold_for) if beside else None
     judged = judge(
         run.task,
         scored,
-        threshold=threshold,
+        decision=decision,
         choice=choice,
-        baselines=validation_baselines(run.task, data) if beside else None,
+        guesses=guesses,
+        wanted=wanted,
         model=run.target,
         dataset=data.source.repo_id,
         dataset_revision=data.source.revision,
         split="validation",
         hub_task=hub_task(data.processor),
     )
-    return judged, choice
+    return judged, decision, choice
 
 
-def _report(run: Run, learned: Learned, judged: Judged, tracked: Any) -> Path:
-    """The run's page, here and on W&B."""
+def _report(
+    run: Run, learned: Learned, judged: Judged, tracked: Any, report_to: Sequence[str]
+) -> Path:
+    """The run's page, here and with every tracker."""
+    from hfpipe.evaluation.pictures import thumbnails
     from hfpipe.reports.report import write_report
-    from hfpipe.tracking import log_evaluation
+    from hfpipe.reports.rows import error_ids
+    from hfpipe.tracking import log_curves, log_evaluation, log_to
 
+    record, rows, labels = judged.record, judged.rows, run.task.labels
+    stages = [each.name for each in learned.stages if each.name]
+    profile = run.recipe.model.kind == "profile"  # its rows are groups, which have no picture
+    wrong = [] if profile else error_ids(record.to_dict(), rows)
+    pictures = thumbnails(run.data.processor, run.data.validation, wrong)
     report = write_report(
         run.folder / "report.html",
-        judged.record,
-        judged.rows,
+        record,
+        rows,
         curves=learned.history,
-        stages=[each.name for each in learned.stages if each.name],
+        stages=stages,
         provenance=provenance(),
+        pictures=pictures,
     )
-    log_evaluation(tracked, judged.rows, run.task.labels, judged.record.metrics, report)
+    log_evaluation(tracked, record, rows, report=report, labels=labels, images=pictures)
+    log_curves(tracked, learned.history, stages)
+    log_to(report_to, run.folder, record, rows, labels=labels, run_name=run.target)
     return report
 
 
-def _told(done: Done) -> dict[str, Any]:
-    """A stage without its curves."""
-    return {
-        name: value for name, value in asdict(done).items() if name not in ("history", "warnings")
-    }
+def _lineage(run: Run, published: Published, tracked: Any, endpoint: Endpoint) -> None:
+    """What the run used and what it made, as the tracker's artifacts."""
+    from hfpipe.tracking import Repo, log_lineage
 
-
-def _story(
-    run: Run, learned: Learned, record: EvaluationRecord, choice: ProfileChoice | None
-) -> dict[str, Any]:
-    """``hfpipe/run.json``: all that is needed to evaluate, explain or repeat this run."""
-    from hfpipe.models.families import family_of
-
-    recipe, data = run.recipe, run.data
-    origins = {name: asdict(each) for name, each in run.opened.origins.items()}
-    return {
-        "recipe": recipe.name,
-        "config": asdict(recipe),
-        "family": family_of(recipe.model.kind).card_of(recipe.model),
-        "dataset": {"repo_id": data.source.repo_id, "revision": data.source.revision},
-        "base_model": origins.get("base"),
-        "origins": origins,
-        "inputs": {name: each.state() for name, each in data.processor.inputs.items()},
-        "label": data.processor.label,
-        "labels": data.processor.labels,
-        "loss": run.loss,
-        "threshold": record.threshold,
-        "profile": choice.to_dict() if choice else None,
-        "seed": recipe.training.get("seed", 42),
-        "train_rows": len(data.train),
-        "validation_rows": len(data.validation),
-        "rows": data.counts,
-        "stages": [_told(each) for each in learned.stages],
-        "warnings": learned.warnings,
-        "metrics": {"validation": record.metrics},
-        "notes": run.opened.doubts(data.source.repo_id, data.source.revision),
-        "provenance": provenance(),
-    }
-
-
-def _card(target: str, story: dict[str, Any], record: EvaluationRecord) -> bytes:
-    from hfpipe.reports.cards import model_card
-
-    return model_card(
-        repo_id=target,
-        run=story,
-        metrics=record.to_dict(),
-        dataset_id=story["dataset"]["repo_id"],
-        base_model=(story["base_model"] or {}).get("repo_id"),
-        labels=story["labels"],
-    ).encode()
-
-
-def _keep(
-    run: Run,
-    learned: Learned,
-    record: EvaluationRecord,
-    report: Path,
-    wandb_output: Path | None,
-) -> None:
-    """The run folder's files, and the report where the user wants it."""
-    from hfpipe.files import write_text
-
-    write_text(run.folder / "config.yaml", as_yaml(run.recipe))
-    record.write(run.folder / "metrics.json")
-    write_text(run.folder / "curves.json", json.dumps(learned.history, indent=2))
-    if wandb_output:
-        page = report.read_text(encoding="utf-8")
-        write_text(wandb_output / f"{run.recipe.name}.html", page)
+    source = run.data.source
+    used = [Repo(source.repo_id, source.revision, "dataset")]
+    used += [Repo(each.repo_id, each.revision) for each in run.opened.origins.values()]
+    made = Repo(published.repo_id, published.revision)
+    files = [run.folder / name for name in ("metrics.json", "report.html")]
+    log_lineage(tracked, endpoint.url, used=used, made=made, files=files)

@@ -65,6 +65,9 @@ class LoadedModel:
     ) -> list[dict[str, Any]]:
         """What the model says of rows, in their order.
 
+        Scores are calibrated and decisions made at the threshold, both as they were fitted on
+        validation and pushed with the model.
+
         Args:
             rows: A dataset, a data frame, a list of dicts with the columns of training, or, for a
                 model of one text, a list of texts.
@@ -77,7 +80,9 @@ class LoadedModel:
             UserError: A column is missing, or a row holds what the model cannot take.
         """
         from hfpipe.blocks import Evaluation
-        from hfpipe.evaluation.judging import groups_of, judge, scored_rows
+        from hfpipe.evaluation.decisions import Decision
+        from hfpipe.evaluation.gathering import groups_of, scored_rows
+        from hfpipe.evaluation.judging import judge
         from hfpipe.evaluation.profiles import ProfileChoice
         from hfpipe.inputs.collator import Collator
         from hfpipe.inputs.encoding import encode_rows
@@ -93,20 +98,24 @@ class LoadedModel:
         encoded = encode_rows(self.processor, dataset, self.tools, "rows", quiet=True)
         collator = Collator(self.processor, self.tools, flat=self.flat)
         outputs = predict_outputs(self.scorer, collator, encoded, task, batch_size, quiet=True)
+        owner = profile["group_by"] if profile else None
+        # Nothing is scored here, so there is nothing to slice or to draw anew.
+        plain = Evaluation(group_by=owner, automatic_slices=False, resamples=0)
         scored = scored_rows(
             self.processor,
             dataset,
             task.unknown(len(dataset)),
             task.scores(outputs.logits),
             named_extras(self.scorer, outputs),
-            Evaluation(group_by=profile["group_by"] if profile else None),
+            plain,
             "rows",
         )
         return judge(
             task,
             scored,
-            threshold=self.story.get("threshold"),
+            decision=Decision.of(self.story),
             choice=ProfileChoice(**profile) if profile else None,
+            wanted=plain,
             model=self.repo_id,
         ).rows
 

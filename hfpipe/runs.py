@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hfpipe.blocks import Evaluation
 from hfpipe.errors import UserError
 from hfpipe.hub.endpoint import Endpoint
 from hfpipe.hub.publish import check_writable
@@ -123,7 +124,7 @@ def plan_run(recipe: Recipe, endpoint: Endpoint, options: FinetuneOptions) -> Ru
     """
     from transformers import set_seed
 
-    from hfpipe.evaluation.judging import check_slices, groups_of
+    from hfpipe.evaluation.gathering import check_slices, groups_of
     from hfpipe.inputs.collator import Collator
     from hfpipe.inputs.training_data import load_training_data
     from hfpipe.metrics.tasks import task_of
@@ -135,7 +136,7 @@ def plan_run(recipe: Recipe, endpoint: Endpoint, options: FinetuneOptions) -> Ru
     from hfpipe.training.fit import check_best_metric
     from hfpipe.training.hub_pushes import Pushing
     from hfpipe.training.plans import plans_of
-    from hfpipe.training.reporting import Reporting
+    from hfpipe.training.reporting import Reporting, trackers_of
 
     validate_recipe(recipe)
     folder = _folder(recipe, options)
@@ -157,6 +158,8 @@ def plan_run(recipe: Recipe, endpoint: Endpoint, options: FinetuneOptions) -> Ru
         groups_of(data.validation, wanted.group_by, place)
     spec = data.processor.target
     task = task_of(spec.task, spec.labels, spec.log1p)
+    if wanted.threshold_for != Evaluation().threshold_for:
+        task.check_aim(wanted.threshold_for)
     for planned in plans_of(recipe):
         check_best_metric(planned.recipe, task, planned.metric_place)
     loss = loss_settings(recipe.model.loss, spec, spec.encode(data.train, data.source.place))
@@ -167,7 +170,7 @@ def plan_run(recipe: Recipe, endpoint: Endpoint, options: FinetuneOptions) -> Ru
     if family.flat:
         data = _cut(data, model, opened)
     collator = Collator(data.processor, opened.tools, flat=family.flat)
-    reporting = Reporting(run_name=target, quiet=options.quiet)
+    reporting = Reporting(trackers_of(recipe, options.wandb), target, options.quiet)
     checkpoints = folder / "checkpoints"
     learning = Learning(
         recipe,

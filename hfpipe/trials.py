@@ -17,6 +17,7 @@ from hfpipe.inputs.splits import Source, open_dataset
 if TYPE_CHECKING:
     from datasets import Dataset
 
+    from hfpipe.evaluation.decisions import Decision
     from hfpipe.evaluation.profiles import ProfileChoice
     from hfpipe.inputs.collator import Collator
     from hfpipe.metrics.tasks import Task
@@ -40,6 +41,13 @@ class EvaluateOptions:
         predictions: Where the predictions go instead.
         baselines: Whether to score the baselines too; by default as the recipe says.
         slices: Columns whose values are scored apart; by default those of the recipe.
+        threshold_for: Choose the decision threshold anew for this, on the validation split of the
+            dataset that the model was trained on; by default the pushed one is used.
+        resamples: Of the bootstrap; by default the recipe's, and 0 for no intervals.
+        push: Whether the results go into the model's repo: card, ``.eval_results``, and record and
+            predictions under ``hfpipe/evaluation``.
+        wandb: Whether to log the evaluation to W&B.
+        wandb_key: W&B API key, where it is not in the environment.
         quiet: No progress bars.
     """
 
@@ -54,6 +62,11 @@ class EvaluateOptions:
     predictions: Path | None = None
     baselines: bool | None = None
     slices: Sequence[str] | None = None
+    threshold_for: str | None = None
+    resamples: int | None = None
+    push: bool = False
+    wandb: bool = False
+    wandb_key: str | None = field(default=None, repr=False)
     quiet: bool = False
 
 
@@ -83,6 +96,19 @@ class Pushed:
         return task_of(spec.task, spec.labels, spec.log1p)
 
     @property
+    def decision(self) -> Decision:
+        """As it was fitted on validation."""
+        from hfpipe.evaluation.decisions import Decision
+
+        return Decision.of(self.story)
+
+    @property
+    def renamed(self) -> dict[str, str]:
+        """The caller's columns → those of training."""
+        pairs = zip(self.processor.columns, self.fitted.columns, strict=False)
+        return {new: old for new, old in pairs if new != old}
+
+    @property
     def choice(self) -> ProfileChoice | None:
         """Of a profile."""
         from hfpipe.evaluation.profiles import ProfileChoice
@@ -102,6 +128,11 @@ class Rows:
     place: str
     labelled: bool
     source: Source | None = None
+
+    @property
+    def owner(self) -> str | None:
+        """The column by which the split kept rows together; None without one."""
+        return self.source.owner if self.source and self.source.has_owner(self.dataset) else None
 
 
 def load_subject(model: str, endpoint: Endpoint, options: EvaluateOptions) -> Pushed:
@@ -133,8 +164,12 @@ def load_subject(model: str, endpoint: Endpoint, options: EvaluateOptions) -> Pu
     wanted = Evaluation(**{key: each for key, each in asked.items() if key in known})
     if options.slices is not None:
         wanted = replace(wanted, slices=list(options.slices))
-    if options.batch_size:
-        wanted = replace(wanted, batch_size=options.batch_size)
+    changed = {
+        name: value
+        for name in ("batch_size", "threshold_for", "resamples")
+        if (value := getattr(options, name)) is not None
+    }
+    wanted = replace(wanted, **changed)
     collator = Collator(processor, loaded.tools, flat=loaded.flat)
     return Pushed(
         loaded.repo_id,
@@ -199,6 +234,20 @@ def _split_rows(pushed: Pushed, endpoint: Endpoint, options: EvaluateOptions) ->
     return Rows(
         dataset, source.repo_id, source.revision, options.split, place, labelled=True, source=source
     )
+
+
+def home_of(pushed: Pushed, rows: Rows, endpoint: Endpoint) -> Source | None:
+    """The dataset of training; None where nobody knows it, or it is gone or forbidden by now."""
+    trained_on = pushed.story.get("dataset")
+    if not trained_on:
+        return None
+    known = rows.source
+    if known and (known.repo_id, known.revision) == (trained_on["repo_id"], trained_on["revision"]):
+        return known
+    try:
+        return open_dataset(endpoint, trained_on["repo_id"], trained_on["revision"])
+    except UserError:  # the rows can be scored all the same
+        return None
 
 
 def _file_rows(file: Path, pushed: Pushed, need_label: bool) -> Rows:

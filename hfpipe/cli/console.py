@@ -36,6 +36,10 @@ SHOWN = (
 SLICED = ("n", "roc_auc", "average_precision", "f1", "top_1_accuracy", "macro_f1", "rmse_log")
 
 
+QUIET_SLICES = ("length of ", "missing: ", "rows of the group")
+"""Slices that are made of themselves: in the report, and here only where they are the worst."""
+
+
 def show_finetuned(done: Finetuned, hub: str | None, quiet: bool = False) -> None:
     """Print how validation went, what was pushed, and how to evaluate it."""
     from rich.console import Console
@@ -44,7 +48,8 @@ def show_finetuned(done: Finetuned, hub: str | None, quiet: bool = False) -> Non
     if not quiet:
         console.print(metrics_table(done.record, "Best on validation"))
         for column in done.record.slices:
-            console.print(slices_table(done.record, column))
+            if not column.startswith(QUIET_SLICES):
+                console.print(slices_table(done.record, column))
     for note in done.notes:
         console.print(f"note: {note}", markup=False)
     for split, counts in done.counts.items():
@@ -67,9 +72,14 @@ def show_evaluated(done: Evaluated, quiet: bool = False) -> None:
         place = f"{record.dataset}, split {record.split}" if record.split else record.dataset
         console.print(metrics_table(record, f"{record.model} on {place} ({record.n:,} rows)"))
         for column in record.slices:
-            console.print(slices_table(record, column))
+            if not column.startswith(QUIET_SLICES):
+                console.print(slices_table(record, column))
+        for line in worst_lines(record):
+            console.print(line, markup=False)
         if record.threshold is not None:
-            console.print(f"threshold {record.threshold:.4f}, chosen on validation")
+            console.print(threshold_line(record), markup=False)
+        if record.calibration and record.calibration.get("reason"):
+            console.print(f"calibration: {record.calibration['reason']}", markup=False)
     unscored = done.rows - record.n
     if unscored:
         console.print(f"{unscored:,} of {done.rows:,} rows have no label: classified, not scored")
@@ -77,6 +87,8 @@ def show_evaluated(done: Evaluated, quiet: bool = False) -> None:
         console.print(f"note: {note}", markup=False)
     for path in (done.metrics, done.predictions, done.report):
         console.print(f"wrote   {path}", markup=False)
+    if done.pushed:
+        console.print(f"pushed  {done.pushed.url} @ {done.pushed.revision[:12]}", markup=False)
     console.print(f"next:   open {done.report} in a browser", markup=False)
 
 
@@ -92,10 +104,41 @@ def metrics_table(record: EvaluationRecord, title: str) -> Table:
         table.add_column(name.replace("tfidf_logistic_regression", "TF-IDF + LR"), justify="right")
     # Of two classes, top-2 and top-3 say nothing.
     dull = {"top_2_accuracy", "top_3_accuracy"} if len(record.per_class) == 2 else set()
+    if any(record.intervals.values()):
+        table.add_column("95 % interval of the model", justify="right")
     for metric in SHOWN:
         if metric in record.metrics and metric not in dull:
-            table.add_row(metric, *(_number(scores.get(metric)) for scores in columns.values()))
+            cells = [_number(scores.get(metric)) for scores in columns.values()]
+            found = record.intervals.get(metric)
+            cells += [f"{found[0]:.4f} to {found[1]:.4f}"] if found else []
+            table.add_row(metric, *cells)
     return table
+
+
+def threshold_line(record: EvaluationRecord) -> str:
+    """The threshold, and where it is from.
+
+    One a label is told as a range.
+    """
+    at = record.threshold
+    if isinstance(at, dict):
+        shown = f"{min(at.values()):.4f} to {max(at.values()):.4f}, one a label"
+    else:
+        shown = f"{at:.4f}"
+    if record.threshold_for is None:
+        return f"threshold {shown}: the usual one, not chosen"
+    return f"threshold {shown}, chosen on validation for {record.threshold_for}"
+
+
+def worst_lines(record: EvaluationRecord) -> list[str]:
+    """A line for every slice that is worse than the rest, beyond chance."""
+    return [
+        "worse where "
+        + " and ".join(f"{column} = {value}" for column, value in each["slice"].items())
+        + f": {each['metric']} {_number(each['value'])} against {_number(each['rest'])} elsewhere "
+        f"({each['n']:,} rows)"
+        for each in record.worst_slices
+    ]
 
 
 def slices_table(record: EvaluationRecord, column: str) -> Table:

@@ -72,6 +72,29 @@ def evaluate(
             help="Score the rows of each value of these columns apart. Default: the recipe's.",
         ),
     ] = None,
+    threshold_for: Annotated[
+        str | None,
+        typer.Option(
+            "--threshold-for",
+            metavar="AIM",
+            help="Choose the decision threshold anew, on the validation split: f1, f2, youden, "
+            "precision_at_recall=0.9, recall_at_precision=0.9, cost=1:5 (false alarm : miss), ... "
+            "Default: the threshold pushed with the model.",
+        ),
+    ] = None,
+    resamples: Annotated[
+        int | None,
+        typer.Option("--resamples", min=0, help="Of the bootstrap for 95 % intervals; 0 for none."),
+    ] = None,
+    push: Annotated[
+        bool,
+        typer.Option(
+            "--push", help="Put the results into the model's repo: card, .eval_results, record."
+        ),
+    ] = False,
+    wandb: Annotated[
+        bool, typer.Option("--wandb/--no-wandb", help="Log the evaluation to W&B.")
+    ] = False,
     out: Out = None,
     output_classify_file: Annotated[
         Path | None,
@@ -86,9 +109,10 @@ def evaluate(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Evaluate a PUSHED model: top-k, F1, per class, beside baselines, with a report.
+    """Evaluate a PUSHED model: metrics with intervals, beside baselines, by slices, in a report.
 
     Writes metrics.json, predictions.jsonl (dataset order, with row ids) and report.html.
+    Thresholds and calibration are those fitted on validation; the scored rows have no say.
     """
     from hfpipe.cli.console import show_evaluated
     from hfpipe.evaluating import EvaluateOptions
@@ -114,6 +138,10 @@ def evaluate(
         predictions=output_classify_file,
         baselines=baselines,
         slices=[column.strip() for column in slices.split(",")] if slices else None,
+        threshold_for=threshold_for,
+        resamples=resamples,
+        push=push,
+        wandb=wandb,
         quiet=quiet,
     )
     with connect(hub, hf_access_token) as endpoint:

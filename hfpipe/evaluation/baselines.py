@@ -11,6 +11,7 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -28,11 +29,13 @@ from hfpipe.evaluation.simple_models import (
     constant_scores,
     linear_scores,
 )
+from hfpipe.inputs.kinds.categorical import CategoricalInput
 from hfpipe.inputs.kinds.image import ImageInput
+from hfpipe.inputs.kinds.numeric import NumericInput
 from hfpipe.inputs.kinds.text import TextInput
 from hfpipe.inputs.processor import Processor
 from hfpipe.metrics.scores import Floats
-from hfpipe.metrics.tasks import Binary, Classification, Metrics, Regression, Task
+from hfpipe.metrics.tasks import Binary, Classification, Metrics, Regression, Task, Threshold
 
 _FOREIGN = (
     "none of the {rows} train rows has one of the model's labels: this dataset is not what the "
@@ -104,6 +107,19 @@ def tfidf_logistic_regression(
     return _in_label_order(found, list(classifier.classes_), labels)
 
 
+@dataclass(frozen=True)
+class Guess:
+    """What a baseline says of the scored rows that have a label.
+
+    Attributes:
+        scores: As ``Task.scores`` gives them.
+        threshold: From which score on it calls a class.
+    """
+
+    scores: Floats
+    threshold: Threshold | None = None
+
+
 def task_baselines(
     task: Task,
     processor: Processor,
@@ -111,19 +127,38 @@ def task_baselines(
     train_truth: npt.ArrayLike,
     rows: Dataset,
     truth: npt.ArrayLike,
+    **given: Any,
+) -> dict[str, Metrics]:
+    """The metrics of :func:`baseline_guesses`, which takes the same."""
+    answers = _labelled(task, rows, truth)[1]
+    found = baseline_guesses(task, processor, train, train_truth, rows, truth, **given)
+    return {
+        name: task.metrics(answers, each.scores, each.threshold) for name, each in found.items()
+    }
+
+
+def baseline_guesses(
+    task: Task,
+    processor: Processor,
+    train: Dataset,
+    train_truth: npt.ArrayLike,
+    rows: Dataset,
+    truth: npt.ArrayLike,
     *,
-    threshold: float | None = None,
+    threshold: Threshold | None = None,
+    aim: str = "f1",
     validation: tuple[Dataset, npt.ArrayLike] | None = None,
     train_processor: Processor | None = None,
     seed: int = 0,
-) -> dict[str, Metrics]:
-    """The baselines of a task, scored on the rows that the model is scored on.
+) -> dict[str, Guess]:
+    """The baselines of a task, asked about the rows that the model is scored on.
 
     - ``majority`` (classes: the share of each in train) or ``mean`` (of a regression's targets);
     - ``tfidf_logistic_regression`` on the text alone: of a classification of text, and where there
       is more than text (not for a regression or several labels a row);
     - ``logistic_regression`` or ``ridge``: one linear model over all inputs but images, where that
       is not the same;
+    - ``metadata_only``: that of the numbers and categories alone, where there is more than those;
     - ``pixels_boosting``: boosted trees on small images, where there are images.
 
     Args:
@@ -133,15 +168,16 @@ def task_baselines(
         train_truth: Its labels, as ``LabelSpec.encode`` gives them.
         rows: The scored rows.
         truth: Their labels; rows without one are left out.
-        threshold: Of every baseline, where the task has one; by default the one with the best F1
-            on ``validation``, and 0.5 without it. That of ``majority`` is always 0.5.
+        threshold: Of every baseline, where the task has one; by default the best for ``aim`` on
+            ``validation``, and 0.5 without it. That of ``majority`` is always 0.5.
+        aim: What thresholds are chosen for, as the model's is.
         validation: Rows and labels that thresholds are fitted on.
         train_processor: The processor with the names that the columns have in ``train`` and
             ``validation``, where ``rows`` has others.
         seed: Of the boosted trees.
 
     Returns:
-        Name to metrics, for the evaluation record; empty where no scored row has a label.
+        Name to guesses of the labelled rows, in order; empty where no scored row has a label.
 
     Raises:
         UserError: No train row has a label of the model; a row does not hold what train held.
@@ -159,13 +195,11 @@ def task_baselines(
         raise UserError(_FOREIGN.format(rows=len(train)))
     trivial = "mean" if isinstance(task, Regression) else "majority"
     guess = constant_scores(task, answers[0], len(answers[1]))
-    found: dict[str, Metrics] = {trivial: task.metrics(answers[1], guess)}
+    found = {trivial: Guess(guess)}
     design = Design.of(processors, [lot[0] for lot in lots])
     for name, scores in _guesses(task, design, answers[0], seed).items():
-        at = threshold
-        if len(lots) > 2:
-            at = task.best_threshold(answers[2], scores[1])
-        found[name] = task.metrics(answers[1], scores[0], at)
+        at = threshold if len(lots) < 3 else task.best_threshold(answers[2], scores[1], aim)
+        found[name] = Guess(scores[0], at)
     return found
 
 
@@ -181,6 +215,10 @@ def _guesses(task: Task, design: Design, target: Any, seed: int) -> dict[str, li
         name = "ridge" if isinstance(task, Regression) else "logistic_regression"
         train, *rest = design.matrices(others)
         found[name] = linear_scores(task, target, train, rest)
+    metadata = design.named(NumericInput, CategoricalInput)
+    if metadata and len(metadata) < len(others):  # else that is the model above
+        train, *rest = design.matrices(metadata)
+        found["metadata_only"] = linear_scores(task, target, train, rest)
     if images:
         train, *rest = design.matrices(images)
         found["pixels_boosting"] = boosted_scores(task, target, train, rest, seed)

@@ -15,7 +15,14 @@ from hfpipe.evaluation.record import plain
 from hfpipe.files import written_whole
 from hfpipe.metrics.classification import TOP_KS
 from hfpipe.metrics.scores import Floats, as_scores, ranked_classes
-from hfpipe.metrics.tasks import Binary, Classification, MultiLabel, Regression, Task
+from hfpipe.metrics.tasks import (
+    Binary,
+    Classification,
+    MultiLabel,
+    Regression,
+    Task,
+    Threshold,
+)
 
 DIGITS = 6
 
@@ -77,7 +84,7 @@ def task_rows(
     inputs: Sequence[Mapping[str, Any]],
     truth: npt.ArrayLike,
     scores: npt.ArrayLike,
-    threshold: float | None = None,
+    threshold: Threshold | None = None,
 ) -> Iterator[dict[str, Any]]:
     """One row of ``predictions.jsonl`` at a time, whatever the task.
 
@@ -203,10 +210,18 @@ def write_jsonl(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> int:
     count = 0
     with written_whole(path) as file:
         for row in rows:
-            line = json.dumps(plain(row), ensure_ascii=False, allow_nan=False, default=str)
-            file.write(line + "\n")
+            file.write(json_line(row))
             count += 1
     return count
+
+
+def json_line(row: Mapping[str, Any]) -> str:
+    r"""A row as a line of JSON.
+
+    >>> json_line({"score": float("nan")})
+    '{"score": null}\n'
+    """
+    return json.dumps(plain(row), ensure_ascii=False, allow_nan=False, default=str) + "\n"
 
 
 def read_jsonl(path: str | Path) -> Iterator[dict[str, Any]]:

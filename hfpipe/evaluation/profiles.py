@@ -83,7 +83,11 @@ class Scored:
         scores: As ``Task.scores`` gives them.
         slices: Column → one value a row.
         extras: Name → one number a row.
-        groups: Whose each row is, where that matters.
+        groups: Whose each row is, where a profile judges groups and not rows.
+        raw: The scores before they were calibrated; None where they were not.
+        owners: Whose each row is, where the split kept groups together: what the rows of one owner
+            say is not independent.
+        owner: The column that says so.
     """
 
     row_ids: list[str]
@@ -93,6 +97,9 @@ class Scored:
     slices: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     extras: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
     groups: Sequence[str] = ()
+    raw: Floats | None = None
+    owners: Sequence[str] = ()
+    owner: str | None = None
 
     def labelled(self, task: Task) -> tuple[npt.NDArray[Any], Floats, list[str]]:
         """Truth, scores and groups of the rows that have a label; of groups, those of each one."""

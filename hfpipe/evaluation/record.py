@@ -15,7 +15,7 @@ import numpy.typing as npt
 from hfpipe.errors import UserError, nearest
 from hfpipe.evaluation.slicing import sliced
 from hfpipe.files import write_text
-from hfpipe.metrics.tasks import Metrics, Task
+from hfpipe.metrics.tasks import Metrics, Task, Threshold
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,22 @@ class EvaluationRecord:
         task: The Hub's name of the task.
         n: Rows scored: those that have a label.
         metrics: Flat standard names to numbers.
-        intervals: Name to [low, high].
-        threshold: Decision threshold, where the task has one.
-        temperature: Divides the logits, where the model was calibrated.
+        intervals: Name to [low, high]; None where it is not defined.
+        threshold: Decision threshold, where the task has one; several labels have one each.
+        temperature: Divides the logits, where the model was calibrated so.
         slices: Column to value to metrics, with ``n``, the rows that have it.
         per_class: Label to precision, recall, f1, support, in label order.
         baselines: ``majority``, ``ridge`` and others to their metrics.
+        undefined: Metric that is None to the reason.
+        interval_method: ``resamples``, ``confidence``, ``groups`` (the column whose values are
+            drawn whole) and ``seed`` of the bootstrap.
+        threshold_for: What the threshold was chosen for, on validation.
+        calibration: ``method``, ``parameters``, ``reason``, ``rows`` that it was fitted on, and
+            ``before`` and ``after``, measured on the scored rows.
+        worst_slices: ``slice`` (column to value), ``n``, ``metric``, its ``value`` there, the
+            ``rest``'s, and ``p``, corrected for the number of slices that were tried.
+        differences: Baseline to metric to ``value`` (model - baseline), ``low``, ``high`` and
+            ``p``, of the same rows drawn for both.
     """
 
     model: str
@@ -49,12 +59,18 @@ class EvaluationRecord:
     task: str
     n: int
     metrics: Metrics
-    intervals: dict[str, list[float]] = field(default_factory=dict)
-    threshold: float | None = None
+    intervals: dict[str, list[float] | None] = field(default_factory=dict)
+    threshold: Threshold | None = None
     temperature: float | None = None
     slices: dict[str, dict[str, Metrics]] = field(default_factory=dict)
     per_class: dict[str, dict[str, float | None]] = field(default_factory=dict)
     baselines: dict[str, Metrics] = field(default_factory=dict)
+    undefined: dict[str, str] = field(default_factory=dict)
+    interval_method: dict[str, Any] = field(default_factory=dict)
+    threshold_for: str | None = None
+    calibration: dict[str, Any] | None = None
+    worst_slices: list[dict[str, Any]] = field(default_factory=list)
+    differences: dict[str, dict[str, dict[str, float | None]]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """The record as plain JSON values: no NaN, no infinity, no numpy."""
@@ -76,7 +92,7 @@ def evaluation_record(
     dataset: str | None = None,
     dataset_revision: str | None = None,
     split: str | None = None,
-    threshold: float | None = None,
+    threshold: Threshold | None = None,
     temperature: float | None = None,
     baselines: Mapping[str, Metrics] | None = None,
     slices: Mapping[str, Sequence[Any]] | None = None,
@@ -142,6 +158,7 @@ def evaluation_record(
         temperature=temperature,
         slices=sliced(task, answers, found, columns, numbers, threshold),
         per_class=task.per_class(answers, found, threshold),
+        undefined=task.undefined(answers, found, threshold),
         baselines={name: dict(values) for name, values in (baselines or {}).items()},
     )
 
@@ -189,7 +206,8 @@ def _check(found: object, source: Path) -> None:
     for name in found:
         if name not in names:
             raise UserError(f"{source}: unknown key '{name}'{nearest(name, names)}")
-    missing = [name for name in names if name not in found]
+    # What a record of an earlier hfpipe has not, it is read without.
+    missing = [name for name in names[: names.index("undefined")] if name not in found]
     if missing:
         raise UserError(f"{source}: key '{missing[0]}' is missing; evaluate the model again")
     kinds = {"metrics": dict, "per_class": dict, "baselines": dict, "slices": dict, "n": int}

@@ -36,6 +36,18 @@ class Source:
         """How a message calls it."""
         return _place(self.repo_id)
 
+    @property
+    def owner(self) -> str | None:
+        """The column whose values the split kept together; None without one."""
+        return (self.prepared.get("options") or {}).get("group_by")
+
+    def has_owner(self, rows: Dataset) -> bool:
+        """Whether every one of ``rows`` says whose it is."""
+        column = self.owner
+        if column is None or column not in rows.column_names:
+            return False
+        return None not in rows[column][:]
+
     def split(self, name: str) -> Dataset:
         """One split by name.
 

@@ -154,7 +154,10 @@ def halves(count=80, seed=0):
         ({"s": STEPS}, ["logistic_regression"]),
         ({"t": TEXT}, ["logistic_regression"]),
         ({"i": IMAGE}, ["pixels_boosting"]),
-        ({"t": TEXT, "n": NUMBER}, ["tfidf_logistic_regression", "logistic_regression"]),
+        (
+            {"t": TEXT, "n": NUMBER},
+            ["tfidf_logistic_regression", "logistic_regression", "metadata_only"],
+        ),
         (
             {"t": TEXT, "i": IMAGE},
             ["tfidf_logistic_regression", "logistic_regression", "pixels_boosting"],

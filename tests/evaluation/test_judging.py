@@ -8,7 +8,10 @@ from datasets import ClassLabel, Dataset, Features, Value
 
 from hfpipe.blocks import Evaluation
 from hfpipe.errors import UserError
-from hfpipe.evaluation.judging import fit_choices, hub_task, judge, scored_rows, values_of
+from hfpipe.evaluation.choosing import fit_choices
+from hfpipe.evaluation.decisions import Decision
+from hfpipe.evaluation.gathering import scored_rows, values_of
+from hfpipe.evaluation.judging import hub_task, judge
 from hfpipe.evaluation.profiles import Scored
 from hfpipe.inputs.kinds.image import ImageInput
 from hfpipe.inputs.kinds.text import TextInput
@@ -40,15 +43,16 @@ def scored(wanted: Evaluation, **extras: np.ndarray) -> Scored:
 
 
 def test_a_row_shows_what_a_reader_can_read():
-    found = scored(Evaluation())
+    found = scored(Evaluation(automatic_slices=False))
     assert found.row_ids == ["r1", "r2", "r3", "r4"]
     assert found.inputs == [{"text": "a"}, {"text": "b"}, {"text": None}, {"text": "d"}]
     assert (found.slices, found.groups) == ({}, [])
+    assert "length of text" in scored(Evaluation()).slices
 
 
 def test_slices_hold_metrics_and_extras_of_the_rows_that_have_a_label():
-    found = scored(Evaluation(slices=["lang"]), **{"gate_weight.v": np.array([0.1, 0.2, 0.5, 9.0])})
-    judged = judge(YES_OR_NO, found, threshold=0.3, model="ada/m", split="test")
+    found = scored(Evaluation(slices=["lang"], automatic_slices=False), **{"gate_weight.v": np.array([0.1, 0.2, 0.5, 9.0])})
+    judged = judge(YES_OR_NO, found, decision=Decision(0.3), model="ada/m", split="test")
     assert (judged.record.n, judged.record.threshold) == (3, 0.3)
     assert {name: each["n"] for name, each in judged.record.slices["lang"].items()} == {
         "en": 2,
@@ -62,33 +66,38 @@ def test_slices_hold_metrics_and_extras_of_the_rows_that_have_a_label():
 
 
 def test_the_best_threshold_looks_at_labelled_rows_alone():
-    threshold, choice = fit_choices(YES_OR_NO, scored(Evaluation()), None, None, None)
+    decision, choice = fit_choices(YES_OR_NO, scored(Evaluation()))
     assert choice is None
-    assert 0.2 < threshold <= 0.4  # between the highest no and the lowest yes
+    assert decision.aim == "f1"
+    assert 0.2 < decision.threshold <= 0.4  # between the highest no and the lowest yes
 
 
 def test_a_profile_chooses_for_groups_and_votes_by_rows():
-    found = scored(Evaluation(group_by="author"))
-    threshold, choice = fit_choices(YES_OR_NO, found, "author", "median", None)
+    wanted = Evaluation(group_by="author")
+    found = scored(wanted)
+    decision, choice = fit_choices(YES_OR_NO, found, wanted, "median")
     assert choice is not None
-    assert (choice.group_by, choice.aggregation, choice.vote) == ("author", "median", threshold)
-    judged = judge(YES_OR_NO, found, threshold=threshold, choice=choice, model="ada/m")
+    told = (choice.group_by, choice.aggregation, choice.vote)
+    assert told == ("author", "median", decision.threshold)
+    assert decision.calibration is None  # its sequences vote by what the model itself says
+    judged = judge(YES_OR_NO, found, decision=decision, choice=choice, model="ada/m")
     # Bob's rows are scored 0.2 and 0.6, and one of them has a label: he has that.
     assert [row["row_id"] for row in judged.rows] == ["ada", "bob"]
     assert [row["truth"] for row in judged.rows] == ["yes", "no"]
     assert [row["score"] for row in judged.rows] == [0.65, 0.4]
     assert judged.record.n == 2
     assert judged.record.slices["aggregation"]["median"]["n"] == 2
-    _, given = fit_choices(YES_OR_NO, found, "author", "median", 0.7)
+    _, given = fit_choices(YES_OR_NO, found, wanted, "median", 0.7)
     assert given is not None
     assert given.vote == 0.7
 
 
 def test_without_a_labelled_group_there_are_predictions_and_no_scores():
-    found = scored(Evaluation(group_by="author"))
-    _, choice = fit_choices(YES_OR_NO, found, "author", "mean", None)
+    wanted = Evaluation(group_by="author")
+    found = scored(wanted)
+    _, choice = fit_choices(YES_OR_NO, found, wanted, "mean")
     blank = Scored(found.row_ids, found.inputs, np.full(4, NAN), found.scores, groups=found.groups)
-    judged = judge(YES_OR_NO, blank, threshold=0.5, choice=choice, model="ada/m")
+    judged = judge(YES_OR_NO, blank, decision=Decision(0.5), choice=choice, model="ada/m")
     assert judged.record.n == 0
     assert judged.record.slices == {}
     assert [row["truth"] for row in judged.rows] == [None, None]

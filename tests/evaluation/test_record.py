@@ -26,6 +26,12 @@ KEYS = [
     "slices",
     "per_class",
     "baselines",
+    "undefined",
+    "interval_method",
+    "threshold_for",
+    "calibration",
+    "worst_slices",
+    "differences",
 ]
 TWO = task_of("classification", ["a", "b"])
 BINARY = task_of("binary", ["no", "yes"])
@@ -81,6 +87,16 @@ def test_no_labelled_row_at_all_gives_null_metrics(tmp_path):
     found = read_record(record.write(tmp_path / "metrics.json"))
     assert found.n == 0
     assert set(found.metrics.values()) == {None}
+
+
+def test_a_record_of_an_earlier_hfpipe_is_read_without_what_it_has_not(record, tmp_path):
+    path = record.write(tmp_path / "metrics.json")
+    found = json.loads(path.read_text())
+    for name in KEYS[KEYS.index("undefined") :]:
+        del found[name]
+    path.write_text(json.dumps(found))
+    old = read_record(path)
+    assert (old.metrics, old.undefined, old.calibration) == (record.metrics, {}, None)
 
 
 @pytest.mark.parametrize(
@@ -167,12 +183,12 @@ def test_slices_have_the_metrics_of_their_rows_alone():
 
 
 def test_only_the_most_frequent_values_get_a_slice():
-    values = [at for at in range(30) for _ in range(at + 1)]
+    values = [f"size {at}" for at in range(30) for _ in range(at + 1)]
     truth = np.arange(len(values)) % 2
     record = evaluation_record(
         BINARY, truth, np.full(len(values), 0.5), model="m", slices={"size": values}
     )
-    assert list(record.slices["size"]) == [str(at) for at in range(29, 9, -1)]
+    assert list(record.slices["size"]) == [f"size {at}" for at in range(29, 9, -1)]
 
 
 def test_the_models_own_numbers_are_averaged_in_every_slice(tmp_path):

@@ -1,0 +1,133 @@
+"""What an evaluation leaves: files, a W&B run, results in the model's repo."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hfpipe.hub.endpoint import Endpoint
+from hfpipe.hub.provenance import provenance
+from hfpipe.hub.publish import Published
+from hfpipe.inputs.processor import Processor
+from hfpipe.trials import EvaluateOptions, Pushed, Rows
+
+if TYPE_CHECKING:
+    from hfpipe.evaluation.judging import Judged
+    from hfpipe.evaluation.record import EvaluationRecord
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What an evaluation left.
+
+    Attributes:
+        record: The scores; ``n`` is 0 where no row has a label.
+        rows: Rows classified.
+        metrics: The path of ``metrics.json``.
+        predictions: The path of ``predictions.jsonl``.
+        report: The path of ``report.html``.
+        notes: What the user should know.
+        pushed: The commit that holds the results, where they were pushed.
+    """
+
+    record: EvaluationRecord
+    rows: int
+    metrics: Path
+    predictions: Path
+    report: Path
+    notes: list[str] = field(default_factory=list)
+    pushed: Published | None = None
+
+
+def written(
+    judged: Judged, pushed: Pushed, rows: Rows, options: EvaluateOptions, endpoint: Endpoint
+) -> Evaluated:
+    """All files of the evaluation, and its W&B run where one is asked for."""
+    from hfpipe.evaluation.pictures import thumbnails
+    from hfpipe.evaluation.predictions import write_jsonl
+    from hfpipe.reports.report import write_report
+    from hfpipe.reports.rows import error_ids
+
+    out = options.out or Path("runs") / "evaluate" / pushed.repo_id.replace("/", "--")
+    place = options.predictions or out / "predictions.jsonl"
+    write_jsonl(place, judged.rows)
+    metrics = judged.record.write(out / "metrics.json")
+    wrong = error_ids(judged.record.to_dict(), judged.rows)
+    pictures = {} if pushed.choice else thumbnails(pushed.processor, rows.dataset, wrong)
+    report = write_report(
+        out / "report.html",
+        judged.record,
+        judged.rows,
+        provenance=provenance(),
+        pictures=pictures,
+    )
+    if options.wandb:
+        _track(judged, pushed, rows, options, endpoint, report, pictures)
+    notes = _unseen(pushed.processor, rows)
+    return Evaluated(judged.record, len(judged.rows), metrics, place, report, notes)
+
+
+def _track(
+    judged: Judged,
+    pushed: Pushed,
+    rows: Rows,
+    options: EvaluateOptions,
+    endpoint: Endpoint,
+    report: Path,
+    pictures: dict[str, bytes],
+) -> None:
+    """The evaluation as a W&B run of its own, beside the run that made the model."""
+    from hfpipe.tracking import Repo, log_evaluation, log_lineage, tracking
+
+    with tracking(
+        report.parent,
+        name=pushed.repo_id,
+        group=str(pushed.story.get("recipe") or pushed.repo_id),
+        config={"recipe": pushed.story.get("config") or {}},
+        key=options.wandb_key,
+        job_type="evaluate",
+    ) as run:
+        told = {"report": report, "labels": pushed.task.labels, "images": pictures}
+        split = rows.split or "file"
+        log_evaluation(run, judged.record, judged.rows, split=split, **told)
+        used = [Repo(pushed.repo_id, pushed.revision)]
+        used += [Repo(rows.name, rows.revision, "dataset")] if rows.split else []
+        log_lineage(run, endpoint.url, used=used, files=[report, report.parent / "metrics.json"])
+
+
+def push(judged: Judged, pushed: Pushed, endpoint: Endpoint) -> Published:
+    """Put the results into the model's repo, in one commit.
+
+    Raises:
+        UserError: See ``hfpipe.hub.repos.hub_errors``.
+        RunError: The Hub failed; the repo is as it was.
+    """
+    from hfpipe.evaluation.pushing import push_results, today
+    from hfpipe.reports.cards import model_card
+    from hfpipe.reports.eval_results import eval_results_files
+
+    told, story = judged.record.to_dict(), pushed.story
+    card = model_card(
+        repo_id=pushed.repo_id,
+        run=story,
+        metrics=told,
+        dataset_id=story["dataset"]["repo_id"],
+        base_model=(story["base_model"] or {}).get("repo_id"),
+        labels=story["labels"],
+    )
+    files = {"README.md": card.encode(), **eval_results_files(told, date=today())}
+    return push_results(endpoint, judged.record, judged.rows, files)
+
+
+def _unseen(processor: Processor, rows: Rows) -> list[str]:
+    """What to tell of categories that train did not have: the model takes them for unknown."""
+    from hfpipe.inputs.encoding import unseen_categories
+
+    found = unseen_categories(processor, rows.dataset, rows.place)
+    return [
+        f"'{column}': {count:,} of {len(rows.dataset):,} rows have a category that train did not "
+        "have; it counts as unknown"
+        for column, count in found.items()
+        if count
+    ]
