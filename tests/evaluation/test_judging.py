@@ -51,7 +51,10 @@ def test_a_row_shows_what_a_reader_can_read():
 
 
 def test_slices_hold_metrics_and_extras_of_the_rows_that_have_a_label():
-    found = scored(Evaluation(slices=["lang"], automatic_slices=False), **{"gate_weight.v": np.array([0.1, 0.2, 0.5, 9.0])})
+    found = scored(
+        Evaluation(slices=["lang"], automatic_slices=False),
+        **{"gate_weight.v": np.array([0.1, 0.2, 0.5, 9.0])},
+    )
     judged = judge(YES_OR_NO, found, decision=Decision(0.3), model="ada/m", split="test")
     assert (judged.record.n, judged.record.threshold) == (3, 0.3)
     assert {name: each["n"] for name, each in judged.record.slices["lang"].items()} == {
