@@ -137,11 +137,10 @@ def metrics_of_slice(
 ) -> Metrics:
     """``n`` and the metrics of some rows; None where they say nothing: see :func:`sliced`.
 
-        >>> from hfpipe.evaluation.bins import Bin, cut_dates, cut_numbers
-    from hfpipe.metrics.tasks import task_of
-        >>> found = metrics_of_slice(task_of("binary"), np.array([0, 0]), np.array([0.1, 0.7]))
-        >>> found["n"], found["accuracy"], found["f1"], found["roc_auc"]
-        (2, 0.5, None, None)
+    >>> from hfpipe.metrics.tasks import task_of
+    >>> found = metrics_of_slice(task_of("binary"), np.array([0, 0]), np.array([0.1, 0.7]))
+    >>> found["n"], found["accuracy"], found["f1"], found["roc_auc"]
+    (2, 0.5, None, None)
     """
     found: Metrics = {"n": len(truth), **task.metrics(truth, scores, threshold)}
     if isinstance(task, (Binary, Classification)) and len(np.unique(truth)) < 2:
