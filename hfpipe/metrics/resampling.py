@@ -116,7 +116,7 @@ class Resamples:
             drawn += np.arange(size)[:, None] * self.units
             flat = np.bincount(drawn.ravel(), minlength=size * self.units)
             counts = flat.reshape(size, self.units).astype(np.float64)
-            yield counts if self.groups is None else counts[:, self.codes]
+            yield counts if self.groups is None else np.take(counts, self.codes, axis=1)
 
 
 def replicates(resamples: Resamples, measures: Mapping[Key, Measure]) -> dict[Key, Floats]:
@@ -146,8 +146,8 @@ def percentiles(values: Floats, confidence: float) -> list[float] | None:
 
     Undefined ones (NaN) are left out; None where they are more than 5 %.
 
-    >>> percentiles(np.arange(101.0), 0.9)
-    [5.0, 95.0]
+    >>> percentiles(np.arange(101.0), 0.5)
+    [25.0, 75.0]
     >>> percentiles(np.array([0.0, np.nan]), 0.9) is None
     True
     """

@@ -70,8 +70,8 @@ class CalibrationError:
 def surprises(given: Floats) -> Floats:
     """Negative logarithms of the probabilities that were given to what is true.
 
-    >>> surprises(np.array([0.5, 1.0])).round(4).tolist()
-    [0.6931, 0.0]
+    >>> surprises(np.array([0.5, 0.25])).round(4).tolist()
+    [0.6931, 1.3863]
     """
     return np.asarray(-np.log(np.clip(given, EPSILON, 1.0)))
 

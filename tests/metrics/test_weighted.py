@@ -18,7 +18,7 @@ from hfpipe.metrics.weighted import measures, vectorised
 
 EXACT = {"rel": 1e-12, "abs": 1e-12, "nan_ok": True}
 THRESHOLD = 0.5
-quickly = settings(max_examples=30, deadline=None)
+quickly = settings(max_examples=20, deadline=None)
 
 
 @st.composite
@@ -197,7 +197,8 @@ def test_errors_of_numbers_equal_scikit_learn_with_weights(seed, rows, steps):
             assert np.isnan(found[f"r2_{scale}"])
     counts = generator.integers(0, 4, rows)
     counts[:2] += 1
-    spread = stats.spearmanr(np.repeat(truth, counts), np.repeat(guess, counts)).statistic
+    drawn = np.repeat(truth, counts), np.repeat(guess, counts)
+    spread = silently(stats.spearmanr, *drawn).statistic
     ours = weighted(Regression(), truth, guess, counts.astype(float))["spearman"]
     assert ours == pytest.approx(spread, **EXACT)
 
