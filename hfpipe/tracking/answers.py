@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,7 @@ class Answers:
     rows: Sequence[Row]
     record: Mapping[str, Any]
 
-    @property
+    @cached_property
     def truth(self) -> Marks:
         """(rows, classes) whether a row has the label; (rows, 0) of a regression."""
         of = {label: at for at, label in enumerate(self.labels)}
@@ -40,7 +41,7 @@ class Answers:
             marks[[of[label] for label in named if label in of]] = True
         return found
 
-    @property
+    @cached_property
     def scores(self) -> Floats:
         """(rows, classes) the probability of every label; 0 for one that the model has not."""
         of = {label: at for at, label in enumerate(self.labels)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -99,10 +100,21 @@ class Logged:
         return [(x, y) for x, y, line in points if line == name]
 
 
+def whole(path: Path, seconds: float = 20) -> list[Any]:
+    """All records: W&B's service writes the last of them when the run has long been told to end."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        found = list(wandb_records(path))
+        if any(each.WhichOneof("record_type") == "exit" for each in found):
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"{path}: the run did not end")
+
+
 def read_back(folder: Path) -> Logged:
     (path,) = folder.rglob("run-*.wandb")
     found = Logged(path)
-    for record in wandb_records(path):
+    for record in whole(path):
         kind = record.WhichOneof("record_type")
         if kind == "run":
             found.run = record.run
@@ -113,7 +125,12 @@ def read_back(folder: Path) -> Logged:
             else:
                 found.config[keys[0]] = value
         for item in record.history.item:
-            found.history[item.key or "/".join(item.nested_key)] = json.loads(item.value_json)
+            first, *rest = list(item.nested_key) or [item.key]
+            value = json.loads(item.value_json)
+            if rest:
+                found.history.setdefault(first, {})[".".join(rest)] = value
+            else:
+                found.history[first] = value
         for item in record.summary.update:
             found.summary[item.key or ".".join(item.nested_key)] = json.loads(item.value_json)
         if kind == "artifact" and record.artifact.type != "run_table":
