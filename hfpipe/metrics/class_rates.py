@@ -38,11 +38,12 @@ def _balanced_accuracy(n: Sides) -> Floats:
 
 
 def _mcc(n: Sides) -> Floats:
+    if any((each > 0).sum() < 2 for each in (n.support, n.predicted)):
+        return np.full((), np.nan)
     rows = n.support.sum()
     both = n.hits.sum() * rows - n.support @ n.predicted
     spread = [each @ (rows - each) for each in (n.support, n.predicted)]
-    one_class = [(each > 0).sum() < 2 for each in (n.support, n.predicted)]
-    return np.float64(np.nan) if any(one_class) else both / np.sqrt(spread[0]) / np.sqrt(spread[1])
+    return np.asarray(both / np.sqrt(spread[0]) / np.sqrt(spread[1]))
 
 
 RATES: Mapping[str, Callable[[Sides], Floats]] = MappingProxyType(
@@ -73,8 +74,10 @@ def sides_of(labels: Ints, predicted: Ints, mass: Floats, classes: int) -> Sides
     [1.0, 0.0]
     """
     right = labels == predicted
+    parts = (labels[right], mass[right]), (labels, mass), (predicted, mass)
     return Sides(
-        np.bincount(labels[right], weights=mass[right], minlength=classes),
-        np.bincount(labels, weights=mass, minlength=classes),
-        np.bincount(predicted, weights=mass, minlength=classes),
+        *(
+            np.bincount(which, weights=weight, minlength=classes).astype(np.float64, copy=False)
+            for which, weight in parts
+        )
     )

@@ -26,11 +26,9 @@ class HfpipeBinary(evaluate.Metric):
     def _info(self) -> evaluate.MetricInfo:
         return hub_base.info(
             DESCRIPTION,
-            "the probability of 1, one number a row.",
-            "0 or 1, one a row.",
-            "threshold: a row is predicted 1 from here on; 0.5 by default.",
-            predictions=hub_base.NUMBER,
-            references=hub_base.CLASS,
+            predictions=(hub_base.NUMBER, "the probability of 1, one number a row."),
+            references=(hub_base.CLASS, "0 or 1, one a row."),
+            rest="threshold: a row is predicted 1 from here on; 0.5 by default.",
         )
 
     def _compute(

@@ -28,11 +28,12 @@ class HfpipeClassification(evaluate.Metric):
     def _info(self) -> evaluate.MetricInfo:
         return hub_base.info(
             DESCRIPTION,
-            "one list a row: the probability of every class, in label order.",
-            "the true class index of every row.",
-            "sample_weight: how much each row counts; by default the same.",
-            predictions=datasets.Sequence(hub_base.NUMBER),
-            references=hub_base.CLASS,
+            predictions=(
+                datasets.Sequence(hub_base.NUMBER),
+                "one list a row: the probability of every class, in label order.",
+            ),
+            references=(hub_base.CLASS, "the true class index of every row."),
+            rest="sample_weight: how much each row counts; by default the same.",
         )
 
     def _compute(

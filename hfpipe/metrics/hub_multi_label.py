@@ -29,11 +29,15 @@ class HfpipeMultiLabel(evaluate.Metric):
     def _info(self) -> evaluate.MetricInfo:
         return hub_base.info(
             DESCRIPTION,
-            "one list a row: the probability of every label.",
-            "one list a row: 0 or 1 for every label.",
-            "threshold: a label is predicted from here on: one number, or one a label.",
-            predictions=datasets.Sequence(hub_base.NUMBER),
-            references=datasets.Sequence(hub_base.CLASS),
+            predictions=(
+                datasets.Sequence(hub_base.NUMBER),
+                "one list a row: the probability of every label.",
+            ),
+            references=(
+                datasets.Sequence(hub_base.CLASS),
+                "one list a row: 0 or 1 for every label.",
+            ),
+            rest="threshold: a label is predicted from here on: one number, or one a label.",
         )
 
     def _compute(

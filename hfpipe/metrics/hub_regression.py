@@ -25,12 +25,10 @@ class HfpipeRegression(evaluate.Metric):
     def _info(self) -> evaluate.MetricInfo:
         return hub_base.info(
             DESCRIPTION,
-            "one number a row.",
-            "one number a row.",
-            "log1p: whether both are log1p of the raw value; not so by default.\n"
+            predictions=(hub_base.NUMBER, "one number a row."),
+            references=(hub_base.NUMBER, "one number a row."),
+            rest="log1p: whether both are log1p of the raw value; not so by default.\n"
             "sample_weight: how much each row counts, but for Spearman; by default the same.",
-            predictions=hub_base.NUMBER,
-            references=hub_base.NUMBER,
         )
 
     def _compute(

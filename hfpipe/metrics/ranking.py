@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -58,5 +60,5 @@ def mean_precision(tp: Floats, fp: Floats) -> float | None:
     return _part((above - tp[found]) @ (above / (above + fp[found + 1])), tp[-1])
 
 
-def _part(part: np.float64, whole: np.float64) -> float | None:
+def _part(part: Any, whole: Any) -> float | None:
     return float(part / whole) if whole > 0 else None

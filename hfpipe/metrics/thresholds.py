@@ -168,14 +168,15 @@ def threshold_curve(
     """
     labels, values, mass = as_binary(truth, scores, weights)
     if not len(values):
-        return ThresholdCurve(*([np.empty(0)] * 5))
+        none = np.empty(0)
+        return ThresholdCurve(none, none, none, none, none)
     cuts, counts = _all_cuts(labels, values, mass)
     kept = _spread(cuts, points)
     counts = Counts(*(each[kept] for each in counts))
     with np.errstate(invalid="ignore", divide="ignore"):
         share = (counts.tp + counts.fp) / sum(counts)
-    rates = [RATES[name](counts) for name in ("precision", "recall", "f1")]
-    return ThresholdCurve(cuts[kept], *rates, share)
+    precision, recall, f1 = (RATES[name](counts) for name in ("precision", "recall", "f1"))
+    return ThresholdCurve(cuts[kept], precision, recall, f1, share)
 
 
 def calculate_metrics_threshold(

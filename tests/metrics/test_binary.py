@@ -48,7 +48,7 @@ def cases(draw):
 
 
 @given(cases())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_metrics_equal_scikit_learn_where_they_are_defined(case):
     truth, scores, threshold, weights = case
     found = binary_metrics(truth, scores, threshold, weights)
@@ -70,7 +70,7 @@ def test_metrics_equal_scikit_learn_where_they_are_defined(case):
 
 
 @given(cases())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_a_metric_is_none_exactly_where_its_reason_holds(case):
     truth, scores, threshold, weights = case
     counted = np.ones(len(truth), bool) if weights is None else weights > 0

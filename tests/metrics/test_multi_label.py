@@ -32,7 +32,7 @@ def cases(draw):
 
 
 @given(cases())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_metrics_equal_scikit_learn(case):
     truth, scores, threshold = case
     found = multi_label_metrics(*case)
@@ -61,10 +61,13 @@ def test_metrics_equal_scikit_learn(case):
     alone = [Binary().metrics(truth[:, at], scores[:, at]) for at in range(truth.shape[1])]
     for name in ("log_loss", "brier", "ece"):
         expected[name] = np.mean([each[name] for each in alone])
-    assert found == pytest.approx(expected, **EXACT)
+    none = {name for name, value in expected.items() if value is None}
+    numbers = {name: value for name, value in expected.items() if value is not None}
+    assert {name: value for name, value in found.items() if name not in none} == pytest.approx(
+        numbers, **EXACT
+    )
     assert set(found) <= set(DIRECTIONS)
-    none = {name for name, value in found.items() if value is None}
-    assert set(undefined(*case)) == none
+    assert set(undefined(*case)) == {name for name, value in found.items() if value is None} == none
 
 
 @given(cases())

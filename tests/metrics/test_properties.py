@@ -28,6 +28,15 @@ from hfpipe.metrics.scores import predicted_classes, ranked_classes
 EXACT = {"rel": 1e-12, "abs": 1e-12}
 
 
+def assert_equal(found, expected):
+    """None in the same places, and numbers equal to twelve digits."""
+    assert {name for name, value in found.items() if value is None} == {
+        name for name, value in expected.items() if value is None
+    }
+    numbers = {name: value for name, value in expected.items() if value is not None}
+    assert {name: found[name] for name in numbers} == pytest.approx(numbers, **EXACT)
+
+
 SKLEARN_RATES = {
     "accuracy": sk.accuracy_score,
     "micro_f1": lambda *a, **k: sk.f1_score(*a, average="micro", **k),
@@ -63,7 +72,7 @@ def weighed(draw):
 
 
 @given(weighed())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_class_metrics_equal_scikit_learn(case):
     truth, scores, weights = case
     found = classification_metrics(*case)
@@ -93,7 +102,7 @@ def test_class_metrics_equal_scikit_learn(case):
     if len(set(true)) < 2 or len(set(guess)) < 2:
         expected["mcc"] = None
     assert set(RATES) == set(SKLEARN_RATES)
-    assert {name: found[name] for name in expected} == pytest.approx(expected, **EXACT)
+    assert_equal({name: found[name] for name in expected}, expected)
     assert class_rate("macro_f1", *case) == pytest.approx(expected["macro_f1"], **EXACT)
     assert brier(*case) == pytest.approx(expected["brier"], **EXACT)
     assert log_loss(*case) == pytest.approx(expected["log_loss"], **EXACT)
@@ -102,7 +111,7 @@ def test_class_metrics_equal_scikit_learn(case):
 
 
 @given(weighed())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_a_metric_is_none_exactly_where_a_reason_is_given(case):
     truth, scores, weights = case
     found = classification_metrics(*case)
@@ -112,16 +121,16 @@ def test_a_metric_is_none_exactly_where_a_reason_is_given(case):
 
 
 @given(weighed())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_weights_of_whole_numbers_are_copies_of_rows(case):
     truth, scores, weights = case
     times = np.ones(len(truth), int) if weights is None else (3 * weights).round().astype(int)
     copied = classification_metrics(np.repeat(truth, times), np.repeat(scores, times, axis=0))
-    assert classification_metrics(truth, scores, times) == pytest.approx(copied, **EXACT)
+    assert_equal(classification_metrics(truth, scores, times), copied)
 
 
 @given(cases())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_top_k_equals_a_loop_over_sorted_labels(case):
     truth, scores = case
     classes = scores.shape[1]
@@ -136,7 +145,7 @@ def test_top_k_equals_a_loop_over_sorted_labels(case):
 
 
 @given(cases())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_per_class_equals_counting_by_hand(case):
     truth, scores = case
     guess = predicted_classes(scores)
@@ -162,7 +171,7 @@ def slow_error(sure, right, weights, bins):
 
 
 @given(weighed(), st.sampled_from([1, 5, 15]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_ece_and_class_wise_ece_equal_a_loop_over_bins(case, bins):
     truth, scores, weights = case
     mass = np.ones(len(truth)) if weights is None else weights
@@ -181,7 +190,7 @@ def test_ece_and_class_wise_ece_equal_a_loop_over_bins(case, bins):
 
 
 @given(weighed())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_per_class_with_weights_equals_scikit_learn(case):
     truth, scores, weights = case
     options = {"labels": range(scores.shape[1]), "zero_division": np.nan}
@@ -190,13 +199,12 @@ def test_per_class_with_weights_equals_scikit_learn(case):
     )
     names = ("precision", "recall", "f1", "support")
     for index, found in enumerate(per_class(truth, scores, None, weights).values()):
-        for name, values in zip(names, theirs, strict=True):
-            value = None if np.isnan(values[index]) else values[index]
-            assert found[name] == pytest.approx(value, **EXACT), name
+        row = {name: values[index] for name, values in zip(names, theirs, strict=True)}
+        assert_equal(found, {name: None if np.isnan(each) else each for name, each in row.items()})
 
 
 @given(cases())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_the_flat_dict_has_standard_names_and_finite_numbers(case):
     truth, scores = case
     found = classification_metrics(truth, scores)
