@@ -114,6 +114,7 @@ def predict(
             sources, asked.texts, asked.cells(kind), block_rows=asked.block_rows, advance=advance
         )
     id_column, layout = asked.layout(found)
+    asked.refuse_words(found, id_column)
     needed = [*asked.columns, *layout.taken.values(), *([id_column] if id_column else [])]
     written, unseen = 0, dict[str, int]()
     with (
@@ -229,6 +230,24 @@ class _Asked:
         id_column = named[0] if named else None
         return id_column, Layout.of(answers, given, id_column, self.options.columns)
 
+    def refuse_words(self, found: Survey, id_column: str | None) -> None:
+        """Name the row that holds a word where the model reads a vector.
+
+        One such row makes text of the whole column, so what reads vectors could not tell which.
+
+        Raises:
+            UserError: There is one.
+        """
+        from hfpipe.inputs.given import check_lists, list_columns, row_names
+        from hfpipe.rows.streaming import blocks
+
+        lists = list_columns(self.loaded.processor)
+        spoilt = [name for name in lists if str(found.schema.field(name).type) == "string"]
+        needed = dict.fromkeys([*spoilt, *([id_column] if id_column else [])])
+        for block in blocks(found, list(needed)) if spoilt else ():
+            names = row_names(block.table, id_column, block.start)
+            check_lists(block.table.select(spoilt), names, block.source.name)
+
     def whole(self, blocks: Iterator[Block], found: Survey) -> Iterator[Block]:
         """The blocks; of a profile all rows in one, since a group's may lie anywhere."""
         import pyarrow as pa
@@ -255,7 +274,6 @@ class _Asked:
 
         from hfpipe.inputs.encoding import unseen_categories
         from hfpipe.inputs.given import (
-            check_lists,
             errors_of,
             no_leftovers,
             row_names,
@@ -264,14 +282,10 @@ class _Asked:
         )
         from hfpipe.rows.streaming import SEPARATED
 
-        processor, place = self.loaded.processor, block.source.name
-        ids = None if id_column is None else block.table.column(id_column)
-        names = row_names(ids, block.start, block.table.num_rows)
-        table = block.table
+        processor, place, table = self.loaded.processor, block.source.name, block.table
+        names = row_names(table, id_column, block.start)
         if block.source.kind in SEPARATED:
             table = with_known_categories(table, processor)
-        elif block.source.kind == "jsonl":
-            check_lists(table, processor, names, place)
         rows = Dataset(with_names(table.select(self.columns), names))
         with errors_of(place), no_leftovers():
             said = self.loaded.predict(rows, self._batch_size)

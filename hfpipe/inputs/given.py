@@ -61,55 +61,52 @@ def _as_known(text: str, known: set[str]) -> str:
     return text.lower() if text.lower() in known & {"true", "false"} else text
 
 
-def check_lists(table: pa.Table, processor: Processor, ids: list[str], place: str) -> None:
-    """Name the row of JSON lines that holds no list where a vector is wanted.
+def list_columns(processor: Processor) -> list[str]:
+    """The columns that hold a vector, or a list of them."""
+    kept = [each for each in processor.inputs.values() if each.schema()["kind"] in _NESTED]
+    return list(dict.fromkeys(column for each in kept for column in each.columns))
 
-    One such row makes text of the whole column, so that what reads vectors could not tell which.
+
+def check_lists(table: pa.Table, names: Sequence[str], place: str) -> None:
+    """Make sure that columns of JSON texts hold lists only.
 
     Args:
-        table: The rows.
-        processor: What reads them.
-        ids: What to call each row.
+        table: Only these columns.
+        names: What to call each row.
         place: What to call the file.
 
     Raises:
-        UserError: There is one.
+        UserError: One is no list.
 
-    >>> from hfpipe.inputs.kinds.vector import VectorInput
-    >>> rows = pa.table({"video": ["[1, 2]", "none"]})
-    >>> check_lists(rows, Processor({"video": VectorInput(["video"], 2)}, None), ["0", "1"], "a")
+    >>> check_lists(pa.table({"video": ["[1, 2]", "none"]}), ["r0", "r1"], "a.jsonl")
     Traceback (most recent call last):
     ...
-    hfpipe.errors.UserError: a: row '1': 'video' is 'none', and must be a list of numbers
+    hfpipe.errors.UserError: a.jsonl: row 'r1': 'video' is 'none', and must be a list
     """
-    for each in processor.inputs.values():
-        kind = each.schema()["kind"]
-        if kind not in _NESTED or not pa.types.is_string(table.column(each.columns[0]).type):
-            continue
-        wanted = "a list of numbers" if kind == "vector" else "a list of vectors"
-        for row_id, text in zip(ids, table.column(each.columns[0]).to_pylist(), strict=True):
+    for column in table.column_names:
+        for name, text in zip(names, table.column(column).to_pylist(), strict=True):
             if text is not None and not text.startswith("["):
                 raise UserError(
-                    f"{place}: row '{row_id}': '{each.columns[0]}' is '{text[:60]}', and must be "
-                    f"{wanted}"
+                    f"{place}: row '{name}': '{column}' is '{text[:60]}', and must be a list"
                 )
 
 
-def row_names(ids: pa.ChunkedArray | None, start: int, rows: int) -> list[str]:
+def row_names(table: pa.Table, id_column: str | None, start: int) -> list[str]:
     """What messages call rows: their ids, else their numbers.
 
     Args:
-        ids: One a row, if there are any.
+        table: The rows.
+        id_column: The column of the ids, if there is one.
         start: The number of the first row.
-        rows: How many there are.
 
-    >>> row_names(None, 7, 2), row_names(pa.chunked_array([["a", None]]), 7, 2)
+    >>> rows = pa.table({"key": ["a", None]})
+    >>> row_names(rows, None, 7), row_names(rows, "key", 7)
     (['7', '8'], ['a', '8'])
     """
-    counted = [str(start + number) for number in range(rows)]
-    if ids is None:
+    counted = [str(start + number) for number in range(table.num_rows)]
+    if id_column is None:
         return counted
-    texts = map(flat_text, ids.to_pylist())
+    texts = map(flat_text, table.column(id_column).to_pylist())
     return [text or number for text, number in zip(texts, counted, strict=True)]
 
 

@@ -54,12 +54,11 @@ def check_output(path: str | Path) -> str:
     hfpipe.errors.UserError: out/rows.xlsx: unknown ending; give .csv, .tsv, .jsonl, .ndjson ...
     """
     text = _bare(path)
-    shown, kind = shown_url(text), kind_of(text)
-    if kind not in _FORMATS:
-        raise UserError(f"{shown}: unknown ending; give {ENDINGS}")
-    scheme = _scheme(text)
+    shown, kind, scheme = shown_url(text), kind_of(text), _scheme(text)
     if scheme in _READ_ONLY:
         raise UserError(f"{shown}: {scheme}:// cannot be written to: {_READ_ONLY[scheme]}")
+    if kind not in _FORMATS:
+        raise UserError(f"{shown}: unknown ending; give {ENDINGS}")
     if scheme:
         _filesystem(text)
     elif Path(text).is_dir():

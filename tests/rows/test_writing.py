@@ -115,10 +115,12 @@ def test_no_rows_are_a_header(tmp_path):
         ),
         ("hf://datasets/a/b/rows.csv", "push it with 'hf upload'"),
         ("nope://a/rows.csv", "no such kind of address as nope://"),
-        ("/proc/none/rows.csv", "/proc may not be written to"),
+        ("setup.cfg/out/rows.csv", "setup.cfg may not be written to: choose another folder"),
     ],
 )
-def test_what_cannot_be_written_is_refused_before_the_work(name, said):
+def test_what_cannot_be_written_is_refused_before_the_work(tmp_path, monkeypatch, name, said):
+    monkeypatch.chdir(tmp_path)
+    Path("setup.cfg").touch()
     with pytest.raises(UserError) as refused:
         check_output(name)
     assert said in str(refused.value)
