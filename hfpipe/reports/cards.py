@@ -16,17 +16,16 @@ from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 from markupsafe import Markup
 
-from hfpipe.metrics.directions import DIRECTIONS
 from hfpipe.reports import words
 from hfpipe.reports.families import HUB_METRICS, code_of, opening, pipeline_tag, wording
 from hfpipe.reports.kinds import kind_of
 from hfpipe.reports.rendering import render
+from hfpipe.reports.results import decision_of, results_of, validation_metrics
 
 TASK = "text-classification"
 LEARNT = ("vocabularies", "medians", "means", "stds")
 """Fields of inputs that no reader wants to see."""
 INPUT_CHARACTERS = 500
-PEOPLE = ("Brier", "Hamming")
 SIZES = (
     (1_000, "n<1K"),
     (10_000, "1K<n<10K"),
@@ -51,7 +50,8 @@ def model_card(
         repo_id: The repo that the card is for.
         run: Its ``hfpipe/run.json``. Of its keys ``family`` (of :mod:`hfpipe.reports.families`)
             decides how the model is loaded; ``origins`` (tower to ``repo_id`` and ``revision``),
-            ``loss``, ``threshold``, ``temperature`` and ``notes`` are told where they are there.
+            ``loss``, ``threshold``, ``threshold_for``, ``temperature``, ``calibration`` and
+            ``notes`` are told where they are there.
         metrics: The evaluation record as a dict (``metrics.json``), once there is one. Until
             then the card shows the validation metrics of ``run``.
         dataset_id: Repo id of the dataset.
@@ -61,7 +61,7 @@ def model_card(
     Returns:
         The whole ``README.md``.
     """
-    found = (metrics or {}).get("metrics") or _validation(run)
+    found = (metrics or {}).get("metrics") or validation_metrics(run)
     kind = kind_of(found).name
     header = ModelCardData(
         library_name=wording(run).library,
@@ -76,7 +76,7 @@ def model_card(
         opening=opening(run, kind, labels),
         about=wording(run).about,
         kind=kind,
-        decision=_decision(run, metrics or {}),
+        decision=decision_of(run, metrics or {}),
         towers=_towers(run),
         loss=_flat(run.get("loss") or {}),
         notes=run.get("notes") or [],
@@ -84,7 +84,7 @@ def model_card(
         repo_id=repo_id,
         code=code_of(repo_id, run, labels),
         labels=labels,
-        results=_results(run, metrics),
+        results=results_of(run, metrics),
         per_class=(metrics or {}).get("per_class") or {},
         run=run,
         base_model=base_model,
@@ -150,54 +150,6 @@ def dataset_card(
         command=_command(prepare.get("provenance") or {}),
         provenance=_flat(prepare.get("provenance") or {}),
     )
-
-
-def _results(run: Mapping[str, Any], metrics: Mapping[str, Any] | None) -> dict[str, Any]:
-    """What the results section shows: a heading, columns and rows."""
-    if metrics and metrics.get("metrics"):
-        baselines = metrics.get("baselines") or {}
-        columns = {"This model": metrics["metrics"]} | {
-            words.title(name): values for name, values in baselines.items()
-        }
-        split = metrics.get("split")
-        of = f"the {split} split" if split else "a local file"
-        where = f"{words.count(metrics['n'], 'row')} of {of}"
-    else:
-        names = _validation(run)
-        columns = {"This model": {n: v for n, v in names.items() if n in words.TITLES}}
-        rows = run.get("validation_rows")
-        where = "the validation split" + (f" ({words.count(rows, 'row')})" if rows else "")
-    shown = words.metric_order(columns["This model"])
-    return {
-        "where": where,
-        "columns": list(columns),
-        "rows": [(words.title(n), [c.get(n) for c in columns.values()]) for n in shown],
-        "with_baselines": len(columns) > 1,
-        "lower": words.listed([_low(n) for n in shown if DIRECTIONS.get(n) == "lower"]),
-    }
-
-
-def _low(name: str) -> str:
-    """A metric's name inside a sentence: acronyms and people's names stay as they are."""
-    shown = words.title(name)
-    kept = shown[:2].isupper() or shown.startswith(PEOPLE)
-    return shown if kept else shown[0].lower() + shown[1:]
-
-
-def _validation(run: Mapping[str, Any]) -> dict[str, Any]:
-    """What the run measured on validation, under the standard names."""
-    found = (run.get("metrics") or {}).get("validation") or {}
-    return {str(name).removeprefix("eval_"): value for name, value in found.items()}
-
-
-def _decision(run: Mapping[str, Any], metrics: Mapping[str, Any]) -> dict[str, str]:
-    """What turns scores into decisions, where there is such a thing."""
-    found = {}
-    for name in ("threshold", "temperature"):
-        value = run.get(name) if metrics.get(name) is None else metrics[name]
-        if isinstance(value, (int, float)):
-            found[name.capitalize()] = words.number(float(value))
-    return found
 
 
 def _towers(run: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:

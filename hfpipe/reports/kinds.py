@@ -34,7 +34,7 @@ REGRESSION = Kind(
     ("rmse_log", "rmse_raw"),
     ("rmse_log", "mae_log", "r2_log", "rmse_raw", "mae_raw", "r2_raw", "spearman"),
 )
-SIGNS = (("rmse_raw", REGRESSION), ("micro_f1", MULTI_LABEL), ("roc_auc", BINARY))
+SIGNS = (("rmse_raw", REGRESSION), ("hamming_loss", MULTI_LABEL), ("roc_auc", BINARY))
 """A metric that no other kind has; what has none of them is a classification."""
 
 

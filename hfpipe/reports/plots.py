@@ -121,12 +121,16 @@ def _bar(frame: Frame, y: float, height: float, value: float | None, index: int)
 def reliability_plot(
     diagram: Reliability,
     names: tuple[str, str, str] = ("Confidence of the prediction", "Share that is right", "right"),
+    identity: str = "reliability",
+    title: str = "Reliability diagram",
 ) -> Markup:
     """Draw how often the model is right at each confidence, over where its rows lie.
 
     Args:
         diagram: The numbers.
         names: Of the axis across, of the axis upwards, and what the share is of, in a word.
+        identity: Prefix of the drawing's element ids, different for every plot of a page.
+        title: What a screen reader calls it.
     """
     frame = Frame(44, 30, 330, 250)
     counted = Frame(44, 330, 330, 60, y=(0.0, float(max(1, diagram.counts.max()))))
@@ -154,7 +158,7 @@ def reliability_plot(
     start, end = frame.across(0), frame.across(1)
     parts.append(line(start, frame.down(0), end, frame.down(1), "ideal"))
     parts.append(axes(counted, ticks(0, 1), [counted.y[1]], (names[0], "Rows")))
-    return drawing("reliability", 392, 436, "Reliability diagram", "; ".join(said), parts)
+    return drawing(identity, 392, 436, title, "; ".join(said), parts)
 
 
 def curves_plot(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -48,32 +49,35 @@ def fenced(code: str, language: str = "") -> Markup:
 
 def render(template: str, **values: Any) -> str:
     """Fill a Markdown template; every value goes through :func:`text` unless it is Markup."""
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        finalize=text,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        number=words.number, percent=words.percent, title_of=words.title, fenced=fenced
-    )
-    filled = environment.get_template(template).render(**values)
+    filled = _environment(markdown=True).get_template(template).render(**values)
     return re.sub(r"\n{3,}", "\n\n", filled).strip() + "\n"
 
 
 def render_page(template: str, **values: Any) -> str:
     """Fill an HTML template; every value is escaped unless it is Markup."""
+    filled = _environment(markdown=False).get_template(template).render(**values)
+    # No HTML page may hold these characters, and plots are Markup already: so at the end.
+    return CONTROL.sub("\ufffd", filled)
+
+
+@cache
+def _environment(markdown: bool) -> Environment:
+    """Compiled templates are kept: that takes longer than to fill them."""
+    more: dict[str, Any] = {"finalize": text} if markdown else {}
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        **more,
     )
     environment.filters.update(
-        number=words.number, percent=words.percent, title_of=words.title, shorten=words.shortened
+        number=words.number,
+        percent=words.percent,
+        signed=words.signed,
+        title_of=words.title,
+        shorten=words.shortened,
+        fenced=fenced,
     )
-    # No HTML page may hold these characters, and plots are Markup already: so at the end.
-    return CONTROL.sub("\ufffd", environment.get_template(template).render(**values))
+    return environment

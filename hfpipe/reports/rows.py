@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from markupsafe import Markup
 
-from hfpipe.metrics.calibration import reliability
-from hfpipe.reports import plots, score_plots, words
+from hfpipe.metrics.thresholds import threshold_curve
+from hfpipe.reports import score_plots, words
+from hfpipe.reports.decisions import threshold_at
+from hfpipe.reports.embedding import embedded
+from hfpipe.reports.kinds import kind_of
+from hfpipe.reports.threshold_plot import threshold_plot
 
 ERRORS = 25
 TEXT_CHARACTERS = 600
@@ -17,21 +21,45 @@ Row = Mapping[str, Any]
 Record = Mapping[str, Any]
 
 
-def errors_of(kind: str, rows: Sequence[Row], record: Record) -> dict[str, Any]:
+def error_ids(record: Record, rows: Iterable[Row]) -> list[str]:
+    """The ids of the rows that the report shows as errors, the worst first.
+
+    Args:
+        record: The evaluation record.
+        rows: Rows of ``predictions.jsonl``.
+    """
+    kind = kind_of(record["metrics"]).name
+    scored = [row for row in rows if row["truth"] is not None]
+    return [str(row["row_id"]) for row in _worst(kind, scored, record)[:ERRORS]]
+
+
+def errors_of(
+    kind: str, rows: Sequence[Row], record: Record, pictures: Mapping[str, bytes] | None = None
+) -> dict[str, Any]:
     """The rows that are most wrong.
 
     Args:
         kind: The name of the task.
         rows: Those that have a label.
         record: The evaluation record.
+        pictures: Row id to the small picture to show of it.
 
     Returns:
-        ``rows``: what to show of the first; ``wrong``: how many there are.
+        ``rows``: what to show of the first; ``wrong``: how many there are; ``left_out``: how many
+        pictures there was no room for.
     """
+    found = _worst(kind, rows, record)
+    shown = [str(row["row_id"]) for row in found[:ERRORS]]
+    images, left_out = embedded(pictures or {}, shown)
+    errors = [{**_error(row), "picture": images.get(str(row["row_id"]))} for row in found[:ERRORS]]
+    return {"rows": errors, "wrong": len(found), "left_out": left_out}
+
+
+def _worst(kind: str, rows: Sequence[Row], record: Record) -> list[Row]:
     find = _WRONG[kind]
     found = [(weight, row) for row in rows if (weight := find(row, record)) is not None]
     found.sort(key=lambda pair: -pair[0])
-    return {"rows": [_error(row) for _, row in found[:ERRORS]], "wrong": len(found)}
+    return [row for _, row in found]
 
 
 def _wrong_class(row: Row, record: Record) -> float | None:
@@ -41,14 +69,13 @@ def _wrong_class(row: Row, record: Record) -> float | None:
 def _wrong_side(row: Row, record: Record) -> float | None:
     if row["top_1_correct"]:
         return None
-    return abs(float(row["score"]) - float(record.get("threshold") or 0.5))
+    return abs(float(row["score"]) - threshold_at(record))
 
 
 def _wrong_labels(row: Row, record: Record) -> float | None:
     mistaken = set(row["truth"]) ^ set(row["prediction"])
-    at = float(record.get("threshold") or 0.5)
     scores = dict(zip(row["labels"], row["scores"], strict=True))
-    return max((abs(scores[name] - at) for name in mistaken), default=None)
+    return max((abs(scores[name] - threshold_at(record, name)) for name in mistaken), default=None)
 
 
 def _distance(row: Row, record: Record) -> float | None:
@@ -93,14 +120,15 @@ def _told(value: Any) -> str:
 
 
 def separation(rows: Sequence[Row], record: Record) -> list[Markup]:
-    """ROC and precision-recall curves of a binary evaluation with rows of both classes."""
-    truth, scores = _marks(rows, record)
+    """The ROC, precision-recall and threshold curves of a binary evaluation with both classes."""
+    truth, scores = marks(rows, record)
     if len(set(truth)) < 2:
         return []
-    threshold = record.get("threshold")
+    threshold = threshold_at(record)
     return [
         score_plots.roc_plot(truth, scores, threshold),
         score_plots.precision_recall_plot(truth, scores, threshold),
+        threshold_plot(threshold_curve(truth, scores), threshold),
     ]
 
 
@@ -121,19 +149,7 @@ def agreement(rows: Sequence[Row], record: Record) -> list[Markup]:
     ]
 
 
-def reliability_of(kind: str, rows: Sequence[Row], record: Record) -> Markup | None:
-    """Of the predicted class; of a binary evaluation, of the positive one."""
-    if not rows or kind not in ("classification", "binary"):
-        return None
-    if kind == "binary":
-        truth, scores = _marks(rows, record)
-        names = ("Probability of the positive class", "Share that is positive", "positive")
-        return plots.reliability_plot(reliability(scores, truth), names)
-    sure = [row["scores"][0] for row in rows]
-    return plots.reliability_plot(reliability(sure, [bool(row["top_1_correct"]) for row in rows]))
-
-
-def _marks(rows: Sequence[Row], record: Record) -> tuple[list[int], list[float]]:
-    """Truth as 0 and 1, and the score of the positive class: the last of the record."""
+def marks(rows: Sequence[Row], record: Record) -> tuple[list[int], list[float]]:
+    """Of a binary evaluation: truth as 0 and 1, scores of the positive class: the record's last."""
     positive = list(record["per_class"])[-1]
     return [int(row["truth"] == positive) for row in rows], [row["score"] for row in rows]

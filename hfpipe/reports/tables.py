@@ -1,4 +1,4 @@
-"""The tables of a report: metrics beside baselines, slices, confusions."""
+"""The tables of a report: metrics beside baselines, confusions, classes."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy.typing as npt
 
 from hfpipe.metrics.directions import DIRECTIONS
 from hfpipe.reports import words
-from hfpipe.reports.kinds import shown, strongest_first
+from hfpipe.reports.decisions import threshold_at
+from hfpipe.reports.kinds import strongest_first
+from hfpipe.reports.uncertainty import difference_of, interval_of
 
 CONFUSIONS = 12
-ALL = "all"
-"""The slice of all rows: see :mod:`hfpipe.evaluation.slicing`."""
 NO_WINNER = ("ece", "precision", "recall")
 """Always giving the class frequencies is well calibrated, and always saying yes finds every row;
 neither says anything: no mark for them."""
@@ -28,63 +28,44 @@ def columns_of(record: Record) -> dict[str, Mapping[str, Any]]:
 
 
 def metrics_table(record: Record) -> dict[str, Any]:
-    """Columns (model, baselines) and one row a metric, the best of each marked."""
+    """One row a metric: the model's value with its interval, and the baselines' beside it.
+
+    Returns:
+        ``columns``: the model and its baselines; ``against``: the baseline that ``difference`` of
+        every row is taken to, None where the record has no differences; ``rows``.
+    """
+    ranked = strongest_first(record)
     columns = columns_of(record)
+    against = next((name for name, _ in ranked if (record.get("differences") or {}).get(name)), "")
+    reasons = record.get("undefined") or {}
     rows = []
     for name in words.metric_order(record["metrics"]):
         values = [column.get(name) for column in columns.values()]
-        known = [value for value in values if value is not None]
-        way = DIRECTIONS.get(name)
-        best = None
-        if len(known) > 1 and way and name not in NO_WINNER:
-            best = max(known) if way == "higher" else min(known)
         rows.append(
             {
                 "name": words.title(name),
-                "way": way,
-                "interval": (record.get("intervals") or {}).get(name),
-                "cells": [(value, value is not None and value == best) for value in values],
+                "way": DIRECTIONS.get(name),
+                "interval": interval_of(record, name),
+                "reason": reasons.get(name),
+                "difference": difference_of(record, against, name),
+                "cells": _marked(name, values),
             }
         )
-    return {"columns": list(columns), "rows": rows}
+    return {
+        "columns": list(columns),
+        "against": words.title(against) if against else None,
+        "rows": rows,
+    }
 
 
-def slice_tables(record: Record) -> list[dict[str, Any]]:
-    """One table a sliced column: its values down; rows, metrics and the model's own numbers across.
-
-    >>> slice_tables({"metrics": {"accuracy": 1.0}, "slices": {"lang": {"en": {"n": 2}}}})[0][
-    ...     "name"
-    ... ]
-    'lang'
-    """
-    wanted = shown(record["metrics"])
-    tables = []
-    for column, values in (record.get("slices") or {}).items():
-        own = {name: None for each in values.values() for name in each}
-        extras = [name for name in own if name not in record["metrics"] and name != "n"]
-        names = ["n", *(name for name in wanted if name in own), *extras]
-        tables.append(
-            {
-                "name": "All rows" if column == ALL else column,
-                "columns": [_heading(name) for name in names],
-                "rows": [
-                    (value, [each.get(name) for name in names]) for value, each in values.items()
-                ],
-            }
-        )
-    return tables
-
-
-def _heading(name: str) -> str:
-    """What a column of a slice is called.
-
-    >>> _heading("n"), _heading("gate_weight.video"), _heading("roc_auc")
-    ('Rows', 'Gate weight: video', 'ROC AUC')
-    """
-    if name == "n":
-        return "Rows"
-    first, _, rest = name.partition(".")
-    return f"{words.title(first)}: {rest}" if rest else words.title(name)
+def _marked(name: str, values: Sequence[Any]) -> list[tuple[Any, bool]]:
+    """Each value, and whether it is the best of them."""
+    known = [value for value in values if value is not None]
+    way = DIRECTIONS.get(name)
+    best = None
+    if len(known) > 1 and way and name not in NO_WINNER:
+        best = max(known) if way == "higher" else min(known)
+    return [(value, value is not None and value == best) for value in values]
 
 
 def counted(rows: Sequence[Mapping[str, Any]], labels: Sequence[str]) -> npt.NDArray[np.int64]:
@@ -118,10 +99,16 @@ def largest_confusions(
 
 
 def classes_table(record: Record) -> dict[str, Any]:
-    """Class by class, the most frequent first, with every metric that a class has."""
+    """Class by class, the most frequent first, with every metric that a class has.
+
+    Where every label has a threshold of its own, that stands there too.
+    """
     classes = sorted(record["per_class"].items(), key=lambda item: -item[1]["support"])
     names = [name for name in (classes[0][1] if classes else {}) if name != "support"]
-    return {
-        "columns": [*map(words.title, names), "Rows"],
-        "rows": [(label, [each[name] for name in (*names, "support")]) for label, each in classes],
-    }
+    own = isinstance(record.get("threshold"), Mapping)
+    rows = []
+    for label, each in classes:
+        cut = [threshold_at(record, label)] if own else []
+        rows.append((label, [*(each.get(name) for name in names), *cut, each["support"]]))
+    titles = [*map(words.title, names), *(["Threshold"] if own else []), "Rows"]
+    return {"columns": titles, "rows": rows}

@@ -7,18 +7,20 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from hfpipe.reports import words
+from hfpipe.reports.decisions import threshold_words
 from hfpipe.reports.kinds import beats, kind_of, primary, strongest_first
+from hfpipe.reports.noise import margin, noise, positives
+from hfpipe.reports.slices import leak_inflates, leak_words, worst_words
+from hfpipe.reports.uncertainty import Difference, bracketed, confidence_words, difference_of
 
-NOISE = 1.96
-"""Standard errors within which a difference may be chance (95 %)."""
 Record = Mapping[str, Any]
 
 
 def verdict(record: Record) -> list[str]:
-    """Say what the model reaches and how that compares with its baselines.
+    """Say what the model reaches, how that compares with its baselines, and what to beware of.
 
-    A difference is called one only where it is larger than what drawing other rows would
-    change: 1.96 standard errors, the two scores taken as independent, which is cautious.
+    A difference is called one only where its interval leaves out 0: the paired one of the record,
+    or where that has none, what drawing other rows would change (:mod:`hfpipe.reports.noise`).
 
     >>> verdict(
     ...     {
@@ -35,12 +37,15 @@ def verdict(record: Record) -> list[str]:
     if not record["n"] or value is None:
         return [_nothing(record, name)]
     sentences = _OPENINGS[kind_of(metrics).name](record, value)
-    others = [each for each in strongest_first(record) if each[1].get(name) is not None]
-    if not others:
-        return [*sentences, "There is no baseline to compare it with."]
-    other, values = others[0]
-    sentences.insert(1, _compared(record, name, value, values[name], other))
-    return sentences + _another_story(metrics, values, name, other)
+    found = strongest(record)
+    if found is None:
+        sentences.append("There is no baseline to compare it with.")
+    else:
+        other, values = found
+        sentences.insert(1, _compared(record, name, value, values[name], other))
+        sentences += _another_story(metrics, values, name, other)
+    leak = leak_words(record) if leak_inflates(record) else ""
+    return [*sentences, *filter(None, [leak, worst_words(record)])]
 
 
 def standing(record: Record) -> str:
@@ -51,53 +56,37 @@ def standing(record: Record) -> str:
     """
     name = primary(record["metrics"])
     value = record["metrics"].get(name)
-    others = [each[1][name] for each in strongest_first(record) if each[1].get(name) is not None]
-    if value is None or not others:
+    found = strongest(record)
+    if value is None or found is None:
         return "unknown"
-    if abs(value - others[0]) <= noise(record, name, value, others[0]):
+    baseline, other = found[0], found[1][name]
+    difference = difference_of(record, baseline, name)
+    if difference is not None:
+        return difference.standing
+    if abs(value - other) <= noise(record, name, value, other):
         return "unclear"
-    return "better" if beats(name, value, others[0]) else "worse"
+    return "better" if beats(name, value, other) else "worse"
 
 
-def noise(record: Record, name: str, first: float, second: float) -> float:
-    """The difference between two values of a metric that other rows alone could make.
-
-    Shares: the binomial one. ROC AUC: after Hanley & McNeil (1982). Root mean squared errors: that
-    of normal residuals, which is too little where few rows have most of the error.
-
-    >>> round(noise({"n": 100}, "accuracy", 0.5, 0.5), 4)
-    0.1386
-    """
-    error = _ERRORS.get(name, _share_error)
-    return NOISE * math.hypot(error(record, first), error(record, second))
-
-
-def threshold_words(record: Record) -> str:
-    """Where a decision threshold comes from; empty without one.
-
-    >>> threshold_words({"threshold": 0.5, "split": "test"})
-    'the usual threshold 0.500'
-    """
-    threshold = record.get("threshold")
-    if threshold is None:
-        return ""
-    if threshold == 0.5:
-        return "the usual threshold 0.500"
-    where = "the validation rows"
-    if record.get("split") == "validation":
-        where = "these very rows, which flatters it"
-    return f"threshold {words.number(float(threshold))}, chosen for the best F1 on {where}"
+def strongest(record: Record) -> tuple[str, Mapping[str, Any]] | None:
+    """The baseline that is hardest to beat in the metric that decides; None without one."""
+    name = primary(record["metrics"])
+    return next((each for each in strongest_first(record) if each[1].get(name) is not None), None)
 
 
 def _nothing(record: Record, name: str) -> str:
     if not record["n"] or name == "accuracy":
         return "No row has a label, so there is nothing to score: this page has predictions only."
-    return f"{words.title(name)} is not defined for these {words.count(record['n'], 'row')}."
+    reason = (record.get("undefined") or {}).get(name)
+    because = f": {reason}" if reason else ""
+    rows = words.count(record["n"], "row")
+    return f"{words.title(name)} is not defined for these {rows}{because}."
 
 
 def _of_shares(record: Record, value: float) -> list[str]:
-    margin = NOISE * _share_error(record, value)
-    give = f" (give or take {100 * margin:.1f} points)" if margin >= 0.0005 else ""
+    points = 100 * margin(record, "accuracy", value)
+    estimate = f" (give or take {points:.1f} points)" if points >= 0.05 else ""
+    give = bracketed(record, "accuracy", in_percent=True) or estimate
     return [
         f"The model names the right class of {words.percent(value)} of "
         f"{words.count(record['n'], 'row')}{give}."
@@ -106,16 +95,18 @@ def _of_shares(record: Record, value: float) -> list[str]:
 
 def _of_ranking(record: Record, value: float) -> list[str]:
     metrics = record["metrics"]
-    margin = NOISE * _auc_error(record, value)
-    give = f" (give or take {margin:.3f})" if margin >= 0.0005 else ""
+    apart = margin(record, "roc_auc", value)
+    estimate = f" (give or take {apart:.3f})" if 0.0005 <= apart < 1 else ""
+    give = bracketed(record, "roc_auc") or estimate
     share = positives(record) / record["n"]
     first = (
         f"A positive row scores above a negative one {words.percent(value)} of the time: ROC AUC "
         f"{words.number(value)}{give} on {words.count(record['n'], 'row')}."
     )
+    precise = bracketed(record, "average_precision")
     second = (
-        f"Average precision is {words.number(metrics.get('average_precision'))}, where guessing "
-        f"gives {words.number(share)}, the share of positive rows."
+        f"Average precision is {words.number(metrics.get('average_precision'))}{precise}, where "
+        f"guessing gives {words.number(share)}, the share of positive rows."
     )
     found = [first, second]
     if threshold_words(record):
@@ -131,8 +122,8 @@ def _of_labels(record: Record, value: float) -> list[str]:
     metrics = record["metrics"]
     found = [
         f"Averaged over the labels, F1 is {words.number(value)} (macro) on "
-        f"{words.count(record['n'], 'row')}; {words.percent(metrics.get('accuracy'))} of them have "
-        "every label right."
+        f"{words.count(record['n'], 'row')}{bracketed(record, 'macro_f1')}; "
+        f"{words.percent(metrics.get('accuracy'))} of them have every label right."
     ]
     return [*found, f"All at {threshold_words(record)}."] if threshold_words(record) else found
 
@@ -143,13 +134,15 @@ def _of_numbers(record: Record, value: float) -> list[str]:
     if "rmse_log" not in metrics:
         return [
             f"The predictions are off by {words.number(metrics.get('mae_raw'))} on average, and "
-            f"the root mean squared error is {words.number(value)}, on {rows}."
+            f"the root mean squared error is {words.number(value)}"
+            f"{bracketed(record, 'rmse_raw')}, on {rows}."
         ]
     mean = metrics.get("mae_log")
     factor = f", a factor of {math.exp(mean):.2f}" if mean is not None and mean < 50 else ""
     return [
         f"The predictions are off by {words.number(mean)} on average in log(1 + y){factor}; the "
-        f"root mean squared error is {words.number(value)}, on {rows}."
+        f"root mean squared error is {words.number(value)}{bracketed(record, 'rmse_log')}, on "
+        f"{rows}."
     ]
 
 
@@ -163,11 +156,14 @@ _OPENINGS: Mapping[str, Callable[[Record, float], list[str]]] = {
 
 def _compared(record: Record, name: str, value: float, other: float, baseline: str) -> str:
     in_points = name == "accuracy"
+    written = words.percent(other) if in_points else words.number(other)
+    against = f"{words.title(baseline)} ({written})"
+    difference = difference_of(record, baseline, name)
+    if difference is not None:
+        return _paired(record, difference, against, in_points)
     lower = name.startswith("rmse")
     apart = abs(value - other)
     gap = f"{100 * apart:.1f} points" if in_points else words.number(apart)
-    written = words.percent(other) if in_points else words.number(other)
-    against = f"{words.title(baseline)} ({written})"
     if apart <= noise(record, name, value, other):
         return (
             f"That is within {gap} of {against}: on {words.count(record['n'], 'row')} such a "
@@ -175,10 +171,36 @@ def _compared(record: Record, name: str, value: float, other: float, baseline: s
         )
     if beats(name, value, other):
         return f"That is {gap} {'lower, so ' if lower else ''}better than {against}."
-    return (
-        f"That is {gap} {'higher, so ' if lower else ''}worse than {against}: this model is not "
-        "worth its cost yet."
+    return f"That is {gap} {'higher, so ' if lower else ''}worse than {against}{WORTHLESS}"
+
+
+WORTHLESS = ": this model is not worth its cost yet."
+
+
+def _paired(record: Record, difference: Difference, against: str, in_points: bool) -> str:
+    """What the paired difference says, counted from the side that is ahead."""
+    level = confidence_words(record)
+    if difference.standing == "unclear":
+        gap, ends = _gap(difference.gain, in_points, signed=True)
+        return (
+            f"Whether it is better than {against} these rows do not tell: it gains {gap} "
+            f"({level} interval {ends})."
+        )
+    if difference.standing == "better":
+        gap, ends = _gap(difference.gain, in_points)
+        return f"It is better than {against} by {gap} ({level} interval {ends})."
+    gap, ends = _gap(difference.loss, in_points)
+    return f"It is worse than {against} by {gap} ({level} interval {ends}){WORTHLESS}"
+
+
+def _gap(difference: Difference, in_points: bool, signed: bool = False) -> tuple[str, str]:
+    """A difference and its interval, in points of a hundred or as it is."""
+    scale, digits = (100.0, 1) if in_points else (1.0, 3)
+    write = words.signed if signed else words.number
+    value, low, high = (
+        write(scale * each, digits) for each in (difference.value, difference.low, difference.high)
     )
+    return f"{value} points" if in_points else value, f"{low} to {high}"
 
 
 STORIES: Mapping[str, tuple[str, str, str]] = {
@@ -204,40 +226,7 @@ def _another_story(
         return []
     if not beats(second, theirs, ours):
         return []
-    shown = words.title(second)
-    shown = shown if shown.isupper() else shown[0].lower() + shown[1:]
     return [
-        f"But {where} it is behind: {shown} {ours:.3f} against {theirs:.3f} of "
+        f"But {where} it is behind: {words.within(second)} {ours:.3f} against {theirs:.3f} of "
         f"{words.title(baseline)}, {so}."
     ]
-
-
-def positives(record: Record) -> int:
-    """Rows of the positive class of a binary record."""
-    classes = list((record.get("per_class") or {}).values())
-    return int(classes[-1].get("support") or 0) if classes else 0
-
-
-def _share_error(record: Record, share: float) -> float:
-    return math.sqrt(max(0.0, share * (1 - share)) / record["n"])
-
-
-def _auc_error(record: Record, auc: float) -> float:
-    yes = positives(record)
-    no = record["n"] - yes
-    if not yes or not no:
-        return math.inf
-    first, second = auc / (2 - auc), 2 * auc**2 / (1 + auc)
-    spread = auc * (1 - auc) + (yes - 1) * (first - auc**2) + (no - 1) * (second - auc**2)
-    return math.sqrt(max(0.0, spread) / (yes * no))
-
-
-def _rmse_error(record: Record, rmse: float) -> float:
-    return rmse / math.sqrt(2 * record["n"])
-
-
-_ERRORS: Mapping[str, Callable[[Record, float], float]] = {
-    "roc_auc": _auc_error,
-    "rmse_log": _rmse_error,
-    "rmse_raw": _rmse_error,
-}

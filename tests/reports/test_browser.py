@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from hfpipe.reports.report import write_report
+from hfpipe.reports.rows import error_ids
+from tests.reports.conftest import ATTACKS
+from tests.reports.support import calibrated, complete, picture
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 pytestmark = [
@@ -57,7 +61,26 @@ def pages(tmp_path_factory, topics, attack, evaluations, attacks):
     for name, found in of_tasks.items():
         path = write_report(folder / f"{name}.html", found.record, found.rows, curves=found.curves)
         made[name] = path.as_uri()
+    for name, each in {"": evaluations["binary"], " attack": attacks["binary"]}.items():
+        path = write_report(folder / f"complete{name}.html", **everything(each, bool(name)))
+        made[f"complete{name}"] = path.as_uri()
     return made
+
+
+def everything(found, attacked: bool) -> dict[str, Any]:
+    """All that a report can be made of; with attacks, in every text that comes from outside."""
+    texts = ATTACKS if attacked else ["lang", "de", "it fits best", "fp32", "command"]
+    record = complete(found.record.to_dict(), *texts[:3])
+    record |= {"threshold_for": texts[3] if attacked else "cost=1:5", "dataset": texts[4]}
+    ids = error_ids(record, found.rows)
+    return {
+        "record": record,
+        "predictions": calibrated(found.rows),
+        "curves": [{**each, "stage": 1 + at % 2} for at, each in enumerate(found.curves)],
+        "stages": texts[:2],
+        "provenance": {"command": texts[0], texts[1]: {texts[2]: texts[3]}},
+        "pictures": {row_id: picture((9 * at, 90, 120)) for at, row_id in enumerate(ids[:5])},
+    }
 
 
 def show(browser, url: str, width: int, dark: bool = False) -> None:
@@ -70,11 +93,12 @@ def show(browser, url: str, width: int, dark: bool = False) -> None:
 
 
 OTHERS = ["binary", "multi_label", "regression"]
-NAMES = ["topics", "attack", *OTHERS, *(f"{name} attack" for name in OTHERS)]
+COMPLETE = ["complete", "complete attack"]
+NAMES = ["topics", "attack", *OTHERS, *(f"{name} attack" for name in OTHERS), *COMPLETE]
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("width", [1200, 375])
+@pytest.mark.parametrize("width", [1200, 390])
 def test_no_error_and_no_sideways_scrolling(browser, pages, name, width):
     show(browser, pages[name], width)
     assert browser.get_log("browser") == []
@@ -86,6 +110,39 @@ def test_no_error_and_no_sideways_scrolling(browser, pages, name, width):
     )
     assert inside == []
     assert browser.execute_script("return performance.getEntriesByType('resource').length") == 0
+
+
+@pytest.mark.parametrize("name", COMPLETE)
+def test_nothing_is_cut_off_where_text_is_enlarged_to_a_third(browser, pages, name):
+    # WCAG 1.4.10: 320 pixels, which is 1280 at 400 %.
+    show(browser, pages[name], 320)
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= 320
+
+
+@pytest.mark.parametrize("name", COMPLETE)
+def test_pictures_are_shown_beside_their_errors(browser, pages, name):
+    show(browser, pages[name], 390)
+    shown = browser.execute_script(
+        "return [...document.images].map(e => [e.naturalWidth, e.getBoundingClientRect().width])"
+    )
+    assert shown == [[40, 42]] * 5  # with a border of one pixel
+
+
+def test_attacks_in_everything_are_inert_text(browser, pages, attacks):
+    show(browser, pages["complete attack"], 1200)
+    assert browser.title == f"Evaluation of {ATTACKS[0]}"
+    made = browser.execute_script(
+        'return document.querySelectorAll(\'script, iframe, img:not([src^="data:"]), [onload], '
+        "[onerror], a').length"
+    )
+    assert made == 0
+    shown = browser.execute_script("return document.body.innerText")
+    for attack in ATTACKS[:3]:
+        assert shown.count(attack) >= 3
+    reasons = browser.execute_script(
+        "return [...document.querySelectorAll('.n[title]')].map(e => e.title)"
+    )
+    assert reasons == [ATTACKS[2]]
 
 
 def test_attacks_are_inert_text(browser, pages, attack):
@@ -101,7 +158,9 @@ def test_attacks_are_inert_text(browser, pages, attack):
 
 
 @pytest.mark.parametrize("dark", [False, True])
-@pytest.mark.parametrize(("name", "least"), [("topics", 300), ("binary", 200), ("regression", 200)])
+@pytest.mark.parametrize(
+    ("name", "least"), [("topics", 300), ("complete", 200), ("regression", 200)]
+)
 def test_text_stands_out_from_what_is_behind_it(browser, pages, dark, name, least):
     show(browser, pages[name], 1200, dark)
     background = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
@@ -114,9 +173,12 @@ def test_text_stands_out_from_what_is_behind_it(browser, pages, dark, name, leas
             if (colour !== 'rgba(0, 0, 0, 0)') return colour;
           }
         };
-        return [...document.querySelectorAll('h1, h2, p, th, td, caption, .quiet, svg text')].map(
+        const all = 'h1, h2, p, th, td, caption, figcaption, .quiet, .range, .tag, span, svg text';
+        const stars = [...document.querySelectorAll('.best')].map(
+          e => [getComputedStyle(e, '::after').color, behind(e), 'star']);
+        return stars.concat([...document.querySelectorAll(all)].map(
           e => [e.closest('svg') ? getComputedStyle(e).fill : getComputedStyle(e).color,
-                behind(e), e.outerHTML.slice(0, 80)]);
+                behind(e), e.outerHTML.slice(0, 80)]));
         """
     )
     assert len(pairs) > least

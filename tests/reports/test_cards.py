@@ -90,7 +90,7 @@ def test_model_card_tells_the_whole_story(topics):
     body = model_text("base/model", topics.labels, topics.record.to_dict())
     for value in topics.record.metrics.values():
         assert f"| {value:.3f} |" in body
-    assert "| | This model | Most frequent class | TF-IDF + logistic regression |" in body
+    assert "| | This model | TF-IDF + logistic regression | Most frequent class |" in body
     assert all(f"| {label} |" in body for label in topics.labels)
     assert "1,500 rows of the test split" in body
     assert "| learning\\_rate | 0.0003 |" in body
@@ -165,7 +165,7 @@ def test_a_regression_card_has_no_labels_and_says_what_is_lower(evaluations):
     assert "## Towers" not in body
     assert "## Decision" not in body
     assert "except for RMSE (log scale), mean absolute error (log scale), RMSE and" in body
-    assert "| | This model | Mean of the train split | Ridge regression |" in body
+    assert "| | This model | Ridge regression | Mean of the train split |" in body
     assert "trust_remote_code" not in body
 
 

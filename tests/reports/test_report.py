@@ -12,6 +12,7 @@ from hfpipe.evaluation.record import evaluation_record
 from hfpipe.metrics.tasks import task_of
 from hfpipe.reports.rendering import CONTROL
 from hfpipe.reports.report import render_report, write_report
+from hfpipe.reports.words import number
 from tests.reports.support import Page
 
 TWO = task_of("classification", ["a", "b"])
@@ -32,11 +33,11 @@ def test_the_page_reads_from_verdict_to_provenance(page):
     assert headings == [
         "Evaluation of local/topics-minilm",
         "Metrics beside the baselines",
-        "The right class among the first guesses",
         "What is taken for what",
+        "The right class among the first guesses",
+        "How far its confidence can be believed",
         "Class by class",
         "How it learned",
-        "How far its confidence can be believed",
         "Most confident errors",
         "Where this comes from",
     ]
@@ -47,7 +48,7 @@ def test_the_numbers_on_the_page_are_the_records(page, topics):
     for values in (topics.record.metrics, *topics.record.baselines.values()):
         for name, value in values.items():
             if name != "accuracy":
-                assert f">{value:.3f}</td>" in page, name
+                assert f">{number(value)}</span>" in page, name
     for label, row in topics.record.per_class.items():
         assert label in page
         assert f'<td class="number">{row["support"]}</td>' in page

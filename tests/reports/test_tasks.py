@@ -18,19 +18,19 @@ from tests.reports.support import Page
 NAMES = ["binary", "multi_label", "regression"]
 HEADINGS = {
     "binary": [
-        "How well it tells the two apart",
         "What is taken for what",
+        "How well it tells the two apart",
+        "How far its confidence can be believed",
         "Class by class",
         "Slice by slice",
         "How it learned",
-        "How far its confidence can be believed",
         "Most confident errors",
     ],
     "multi_label": ["Label by label", "Slice by slice", "How it learned", "Most confident errors"],
     "regression": ["Predicted against true", "Slice by slice", "How it learned", "Largest errors"],
 }
 PLOTS = {
-    "binary": ["roc", "pr", "confusion", "loss", "scores", "reliability"],
+    "binary": ["confusion", "roc", "pr", "thresholds", "reliability", "loss", "scores"],
     "multi_label": ["loss", "scores"],
     "regression": ["scatter", "errors", "loss", "scores"],
 }
@@ -63,13 +63,13 @@ def test_the_numbers_on_the_page_are_the_records(evaluations, name):
     page = page_of(evaluations[name])
     for values in (found.metrics, *found.baselines.values()):
         for metric, value in values.items():
-            assert f">{number(value)}</td>" in page, metric
+            assert f">{number(value)}</span>" in page, metric
     for column, values in found.slices.items():
         assert f"<bdi>{'All rows' if column == 'all' else column}</bdi></caption>" in page
         for value, metrics in values.items():
             row = page[page.index(f'class="value"><bdi>{value}</bdi>') :].split("</tr>")[0]
             assert f">{metrics['n']}</td>" in row
-            assert f">{number(metrics['gate_weight.video'])}</td>" in row
+            assert f">{number(metrics['gate_weight.video'])}</span>" in row
     assert "Gate weight: video" in page
 
 
@@ -77,7 +77,7 @@ def test_lower_is_better_for_errors(evaluations):
     page = page_of(evaluations["regression"])
     row = page[page.index("RMSE (log scale)") :].split("</tr>")[0]
     assert "(lower is better)" in row
-    best = re.search(r'number best">([\d.]+)<', row)
+    best = re.search(r'"n best">([\d.]+)<', row)
     assert best
     assert float(best[1]) == round(evaluations["regression"].record.metrics["rmse_log"], 3)
     headers = page[page.index("<thead>") :].split("</tr>")[0]
@@ -87,7 +87,7 @@ def test_lower_is_better_for_errors(evaluations):
 def test_the_points_on_the_curves_are_the_threshold(evaluations):
     found = evaluations["binary"]
     page, record = page_of(found), found.record
-    assert page.count(f"threshold {record.threshold:.3f}</text>") == 2
+    assert page.count(f"threshold {record.threshold:.3f}</text>") == 3
     drawing = page[page.index('id="pr-title"') :].split("</svg>")[0]
     x, y = map(float, re.search(r'<circle cx="([\d.]+)" cy="([\d.]+)"', drawing).groups())
     assert (x - 44) / 330 == pytest.approx(record.metrics["recall"], abs=1e-3)
@@ -171,6 +171,6 @@ def test_one_class_alone_has_no_curves():
     page = render_report(
         record.to_dict(), list(task_rows(task, ["1", "2"], [{}] * 2, [1, 1], [0.9, 0.2]))
     )
-    assert "ROC AUC is not defined for these 2 rows." in page
+    assert "ROC AUC is not defined for these 2 rows: no negative row." in page
     assert 'id="roc-title"' not in page
     assert 'id="confusion-title"' in page

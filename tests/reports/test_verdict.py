@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hfpipe.reports.curves import curve_plots, learning_lines
-from hfpipe.reports.verdict import standing, threshold_words, verdict
+from hfpipe.reports.verdict import standing, verdict
 
 
 def record(accuracy, other, n, ours=0.6, theirs=0.5):
@@ -132,15 +132,6 @@ def test_a_better_ranking_may_hide_a_worse_top():
     assert "average precision 0.500 against 0.600 of Logistic regression" in verdict(found)[-1]
 
 
-def test_where_a_threshold_comes_from():
-    assert threshold_words({"threshold": None}) == ""
-    assert threshold_words({"threshold": 0.5, "split": "test"}) == "the usual threshold 0.500"
-    on_itself = threshold_words({"threshold": 0.2, "split": "validation"})
-    assert on_itself == (
-        "threshold 0.200, chosen for the best F1 on these very rows, which flatters it"
-    )
-
-
 def test_a_regression_is_judged_by_its_error():
     found = {
         "n": 900,
@@ -167,7 +158,7 @@ def test_a_regression_is_judged_by_its_error():
 def test_several_labels_are_judged_by_macro_f1():
     found = {
         "n": 1000,
-        "metrics": {"macro_f1": 0.7, "micro_f1": 0.8, "accuracy": 0.5},
+        "metrics": {"macro_f1": 0.7, "micro_f1": 0.8, "accuracy": 0.5, "hamming_loss": 0.1},
         "threshold": 0.4,
         "baselines": {"majority": {"macro_f1": 0.0, "micro_f1": 0.0}},
     }
