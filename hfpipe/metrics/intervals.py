@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
 
 from hfpipe.errors import UserError, nearest
-from hfpipe.metrics.resampling import Resamples, percentiles, replicates
+from hfpipe.metrics.resampling import Groups, Resamples, percentiles, replicates
 from hfpipe.metrics.tasks import Metrics, Task, Threshold
 from hfpipe.metrics.weighted import measures
 
@@ -21,7 +21,7 @@ def intervals(
     truth: npt.ArrayLike,
     scores: npt.ArrayLike,
     threshold: Threshold | None = None,
-    groups: npt.ArrayLike | Sequence[Hashable] | None = None,
+    groups: Groups | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
     confidence: float = CONFIDENCE,

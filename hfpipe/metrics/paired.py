@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ from scipy import stats
 
 from hfpipe.errors import UserError
 from hfpipe.metrics.intervals import CONFIDENCE, RESAMPLES, check_confidence, chosen_names
-from hfpipe.metrics.resampling import Measure, Resamples, percentiles, replicates
+from hfpipe.metrics.resampling import Groups, Measure, Resamples, percentiles, replicates
 from hfpipe.metrics.scores import Floats
 from hfpipe.metrics.tasks import Task, Threshold
 from hfpipe.metrics.weighted import measures
@@ -64,7 +64,7 @@ def difference(
     second: npt.ArrayLike,
     metric: str,
     thresholds: tuple[Threshold | None, Threshold | None] = (None, None),
-    groups: npt.ArrayLike | Sequence[Hashable] | None = None,
+    groups: Groups | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
     confidence: float = CONFIDENCE,
@@ -89,7 +89,7 @@ def differences(
     second: npt.ArrayLike,
     metrics: Iterable[str] | None = None,
     thresholds: tuple[Threshold | None, Threshold | None] = (None, None),
-    groups: npt.ArrayLike | Sequence[Hashable] | None = None,
+    groups: Groups | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
     confidence: float = CONFIDENCE,

@@ -25,6 +25,8 @@ they stay in the processor's cache."""
 UNDEFINED = 0.05
 """A metric that is undefined in a larger share of the resamples has no interval."""
 
+Groups = Sequence[Hashable] | npt.NDArray[Any]
+"""(rows,) the group of each row, by any values that can be told apart."""
 Key = TypeVar("Key", bound=Hashable)
 
 
@@ -68,7 +70,7 @@ class Resamples:
         rows: How many there are.
         times: Resamples.
         seed: Of the draws.
-        groups: (rows,) which group each belongs to, by any hashable values; None: each its own.
+        groups: (rows,) which group each belongs to, None: each its own.
 
     >>> two = Resamples(3, times=2, seed=0)
     >>> next(two.blocks()).sum(axis=1).tolist()
@@ -84,7 +86,7 @@ class Resamples:
     rows: int
     times: int = 1000
     seed: int = 0
-    groups: npt.ArrayLike | Sequence[Hashable] | None = None
+    groups: Groups | None = None
 
     def __post_init__(self) -> None:
         if self.times < 1:
@@ -99,7 +101,7 @@ class Resamples:
             return np.arange(self.rows)
         seen: dict[Hashable, int] = {}
         values = self.groups.tolist() if isinstance(self.groups, np.ndarray) else self.groups
-        return np.array([seen.setdefault(each, len(seen)) for each in values], dtype=np.int64)  # type: ignore[union-attr]
+        return np.array([seen.setdefault(each, len(seen)) for each in values], dtype=np.int64)
 
     @cached_property
     def units(self) -> int:

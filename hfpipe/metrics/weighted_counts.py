@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -36,16 +36,20 @@ class Sums:
 
     def __init__(self, values: Floats | sparse.csr_array) -> None:
         """Take (rows, columns), dense or sparse."""
-        self.dense = np.asfortranarray(values) if isinstance(values, np.ndarray) else None
-        self.sparse = None if self.dense is not None else values.T.tocsr().astype(np.float64)
+        self.dense = isinstance(values, np.ndarray)
+        self.values: Any = (
+            np.asfortranarray(values)
+            if isinstance(values, np.ndarray)
+            else sparse.csr_array(values.T, dtype=np.float64)
+        )
 
     def __call__(self, block: Block) -> Floats:
         """Sum."""
-        if self.dense is not None:
-            return np.asarray(block.counts @ self.dense)
+        if self.dense:
+            return np.asarray(block.counts @ self.values)
         if len(block.counts) <= FEW:
-            return np.stack([self.sparse @ counts for counts in block.counts])
-        return np.asarray((self.sparse @ block.columns).T)
+            return np.stack([self.values @ counts for counts in block.counts])
+        return np.asarray((self.values @ block.columns).T)
 
 
 class Classes:
