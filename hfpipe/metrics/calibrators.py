@@ -14,7 +14,7 @@ from hfpipe.errors import UserError, nearest
 from hfpipe.metrics.calibration import reliability
 from hfpipe.metrics.cross_fitting import FOLDS, folds_of, held_out, mean_and_margin, owners_of
 from hfpipe.metrics.score_maps import LEAST_ROWS, Calibrator, Isotonic, Platt, Temperature
-from hfpipe.metrics.scores import Floats, Ints, as_probabilities, predicted_classes
+from hfpipe.metrics.scores import EPSILON, Floats, Ints, as_probabilities, predicted_classes
 from hfpipe.metrics.tasks import Binary, Classification, Task
 
 __all__ = [
@@ -235,7 +235,7 @@ def _praise(trial: _Trial, rivals: Sequence[_Trial]) -> str:
 def _errors(task: Task, labels: Ints, scores: Floats) -> tuple[Floats, Floats]:
     """Each row's part in the log loss and in the ECE: their means are these metrics."""
     of_truth, confidence, correct = VIEWS[type(task)](labels, scores)
-    losses = -np.log(np.maximum(of_truth, np.finfo(np.float64).eps))
+    losses = -np.log(np.maximum(of_truth, EPSILON))
     bins = reliability(confidence, correct)
     inside = np.clip(np.digitize(confidence, bins.edges, right=True) - 1, 0, len(bins.counts) - 1)
     gap = np.nan_to_num(bins.confidence - bins.accuracy)

@@ -109,14 +109,15 @@ class Temperature(Calibrator):
         of_truth = logs[np.arange(len(labels)), labels]
         if not of_truth.any():
             return cls(COLDEST)
-        mean = float(of_truth.mean())
+        mean, work = float(of_truth.mean()), np.empty_like(logs)
 
         def loss(log_temperature: float) -> float:
             heat = float(np.exp(log_temperature))
-            return float(np.log(np.exp(logs / heat).sum(axis=1)).mean()) - mean / heat
+            np.exp(np.divide(logs, heat, out=work), out=work)
+            return float(np.log(work.sum(axis=1)).mean()) - mean / heat
 
         bounds = (float(np.log(COLDEST)), float(np.log(HOTTEST)))
-        best = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-6})
+        best = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-5})
         return cls(float(np.exp(best.x)))
 
     def apply(self, scores: npt.ArrayLike) -> Floats:
