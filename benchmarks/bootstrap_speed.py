@@ -1,11 +1,11 @@
 """Bootstrap: 1,000 resamples of 8 metrics on 100,000 rows in < 10 s, >= 20x a scikit-learn loop.
 
-Yes-or-no rows with continuous scores, CPU seconds of one thread. The loop draws rows, takes them and calls
-scikit-learn's functions (and hfpipe's for the calibration error, which scikit-learn lacks), which
-is what one writes first; it is timed on a few resamples. The two take turns, and the ratio is the
-median over turns of seconds a resample. Every number of the loop must be found again on the same
-draws. Told beside it: all metrics of 26 classes on 4,000 rows (< 3 s), which every evaluation asks
-for, and the memory of the arrays.
+Yes-or-no rows with continuous scores; CPU seconds of one thread. The loop draws rows, takes them
+and calls scikit-learn's functions (and hfpipe's for the calibration error, which scikit-learn
+lacks), which is what one writes first; it is timed on a few resamples. The two take turns, and the
+ratio is the median over turns of seconds a resample. Every number of the loop must be found again
+on the same draws. Told beside it: all metrics of 26 classes on 4,000 rows (< 3 s), which every
+evaluation asks for, and the memory of the arrays.
 """
 
 from __future__ import annotations
