@@ -240,7 +240,7 @@ class Isotonic(Calibrator):
         """
         values, x, y = _probabilities(scores), np.array(self.x), np.array(self.y)
         after = np.searchsorted(x, values, side="right")
-        # A line's rounding must not step over its own ends, or the order turns around.
+        # Where two x nearly touch, the slope between them overflows; the ends bound it.
         low, high = y[np.maximum(after - 1, 0)], y[np.minimum(after, len(y) - 1)]
         return np.asarray(np.clip(np.interp(values, x, y), low, high), dtype=np.float64)
 
