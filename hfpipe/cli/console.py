@@ -38,6 +38,7 @@ SLICED = ("n", "roc_auc", "average_precision", "f1", "top_1_accuracy", "macro_f1
 
 QUIET_SLICES = ("length of ", "missing: ", "rows of the group")
 """Slices that are made of themselves: in the report, and here only where they are the worst."""
+LEAKS = "near-duplicate in train"
 
 
 def show_finetuned(done: Finetuned, hub: str | None, quiet: bool = False) -> None:
@@ -71,8 +72,8 @@ def show_evaluated(done: Evaluated, quiet: bool = False) -> None:
     if record.n and not quiet:
         place = f"{record.dataset}, split {record.split}" if record.split else record.dataset
         console.print(metrics_table(record, f"{record.model} on {place} ({record.n:,} rows)"))
-        for column in record.slices:
-            if not column.startswith(QUIET_SLICES):
+        for column, values in record.slices.items():
+            if not column.startswith(QUIET_SLICES) and (column != LEAKS or len(values) > 1):
                 console.print(slices_table(record, column))
         for line in worst_lines(record):
             console.print(line, markup=False)
@@ -105,7 +106,7 @@ def metrics_table(record: EvaluationRecord, title: str) -> Table:
     # Of two classes, top-2 and top-3 say nothing.
     dull = {"top_2_accuracy", "top_3_accuracy"} if len(record.per_class) == 2 else set()
     if any(record.intervals.values()):
-        table.add_column("95 % interval of the model", justify="right")
+        table.add_column("95 % interval", justify="right")
     for metric in SHOWN:
         if metric in record.metrics and metric not in dull:
             cells = [_number(scores.get(metric)) for scores in columns.values()]
