@@ -73,6 +73,7 @@ class Task(ABC):
     def check_aim(self, aim: str) -> None:
         """Refuse an aim that no threshold of this task can be chosen for.
 
+        >>> from hfpipe.metrics.tasks import Binary
         >>> Binary().check_aim("precision_at_recall=0.9")
 
         Raises:
@@ -113,6 +114,7 @@ class Task(ABC):
     def labelled(self, truth: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         """Which rows have a label.
 
+        >>> from hfpipe.metrics.tasks import Regression
         >>> Regression().labelled([1.5, np.nan]).tolist()
         [True, False]
         """
@@ -121,6 +123,7 @@ class Task(ABC):
     def unknown(self, rows: int) -> npt.NDArray[np.float64]:
         """The truth of rows without a label.
 
+        >>> from hfpipe.metrics.tasks import Regression
         >>> Regression().unknown(2).tolist()
         [nan, nan]
         """
@@ -129,6 +132,7 @@ class Task(ABC):
     def metric_names(self) -> list[str]:
         """Every name that ``metrics`` can give.
 
+        >>> from hfpipe.metrics.tasks import task_of
         >>> task_of("regression").metric_names()
         ['rmse_raw', 'mae_raw', 'r2_raw', 'spearman']
         """
