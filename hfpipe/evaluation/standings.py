@@ -128,7 +128,12 @@ def _apart(
     resamples: int,
 ) -> dict[str, Any]:
     """How far a result is from the best, or why that is not told."""
-    found = {"difference": None, "mcnemar": None, "verdict": None, "no_difference": None}
+    found: dict[str, Any] = {
+        "difference": None,
+        "mcnemar": None,
+        "verdict": None,
+        "no_difference": None,
+    }
     if result is best:
         return {**found, "verdict": None if best.record.metrics.get(metric) is None else BEST}
     for each in (result, best):
@@ -140,10 +145,9 @@ def _apart(
     apart = difference(
         task, matched.truth, *scores, metric, thresholds, matched.groups, resamples, SEED
     )
+    why = "too few rows for an interval" if apart.low is None else None
     if apart.value is None:
         why = f"{metric} is not defined on the rows that all have"
-    else:
-        why = "too few rows for an interval" if apart.low is None else None
     return {
         "difference": asdict(apart),
         "mcnemar": _tested(task, metric, matched, scores, thresholds),

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -136,9 +137,6 @@ def arrays(stored: Stored, task: Task) -> Arrays:
         if times > 1:
             raise UserError(f"{stored.name}: {PREDICTIONS}: row '{row_id}' is there {times} times")
     truth, scores = _BUILDERS[type(task)](task, stored, rows)
-    for row, finite in zip(rows, np.isfinite(scores), strict=True):
-        if not finite.all():
-            raise _broken(stored, row, "a score is not a number")
     owners = [row.get("group") for row in rows]
     known = bool(rows) and None not in owners
     return ids, truth, scores, [str(each) for each in owners] if known else None
@@ -149,7 +147,7 @@ def _classification(
 ) -> tuple[npt.NDArray[Any], Floats]:
     ranks, values = _ranked(task, stored, rows)
     scores = np.zeros_like(values)
-    np.put_along_axis(scores, ranks, _inside(values), axis=1)
+    np.put_along_axis(scores, ranks, _known(stored, rows, _inside(values)), axis=1)
     if len(rows):
         moved = (ranked_classes(scores) != ranks).any(axis=1)
         steps = TIE * np.arange(len(task.labels), 0, -1)
@@ -166,7 +164,8 @@ def _binary(task: Task, stored: Stored, rows: Sequence[Row]) -> tuple[npt.NDArra
     index = {label: at for at, label in enumerate(task.labels or ["0", "1"])}
     truth = _each(stored, rows, lambda row: index[row["truth"]])
     said = _each(stored, rows, lambda row: index[row["prediction"]])
-    scores = _inside(_each(stored, rows, lambda row: float(row["score"])))
+    given = _each(stored, rows, partial(_float, name="score"))
+    scores = _known(stored, rows, _inside(given))
     threshold = task.used_threshold(stored.record.threshold)
     return np.array(truth, dtype=np.int64), _decided(scores, np.array(said), threshold)
 
@@ -176,26 +175,35 @@ def _multi_label(
 ) -> tuple[npt.NDArray[Any], Floats]:
     ranks, values = _ranked(task, stored, rows)
     scores = np.zeros_like(values)
-    np.put_along_axis(scores, ranks, _inside(values), axis=1)
-    index = {label: at for at, label in enumerate(task.labels)}
-    marks = {name: np.zeros(scores.shape, dtype=np.int64) for name in ("truth", "prediction")}
-    for name, found in marks.items():
-        named = _each(stored, rows, lambda row, name=name: [index[each] for each in row[name]])
-        for at, classes in enumerate(named):
-            found[at, classes] = 1
-    used = task.used_threshold(stored.record.threshold)
+    np.put_along_axis(scores, ranks, _known(stored, rows, _inside(values)), axis=1)
+    truth, said = (_marks(task, stored, rows, name) for name in ("truth", "prediction"))
+    used: Any = task.used_threshold(stored.record.threshold)
     if isinstance(used, Mapping):
         used = np.array([used.get(label, THRESHOLD) for label in task.labels])
-    return marks["truth"], _decided(scores, marks["prediction"], used)
+    return truth, _decided(scores, said, used)
+
+
+def _marks(task: Task, stored: Stored, rows: Sequence[Row], name: str) -> npt.NDArray[np.int64]:
+    """(rows, classes), 1 for a label that is listed under ``name``."""
+    index = {label: at for at, label in enumerate(task.labels)}
+    found = np.zeros((len(rows), len(index)), dtype=np.int64)
+    named = _each(stored, rows, lambda row: [index[each] for each in row[name]])
+    for at, classes in enumerate(named):
+        found[at, classes] = 1
+    return found
 
 
 def _regression(task: Task, stored: Stored, rows: Sequence[Row]) -> tuple[npt.NDArray[Any], Floats]:
     ending = "_log" if task.log1p else ""
     truth, scores = (
-        np.array(_each(stored, rows, lambda row, name=name: float(row[name])), dtype=np.float64)
-        for name in (f"truth{ending}", f"prediction{ending}")
+        np.array(_each(stored, rows, partial(_float, name=f"{name}{ending}")), dtype=np.float64)
+        for name in ("truth", "prediction")
     )
-    return truth, scores
+    return truth, _known(stored, rows, scores)
+
+
+def _float(row: Row, name: str) -> float:
+    return float(row[name])
 
 
 _BUILDERS: Mapping[type[Task], Callable[..., tuple[npt.NDArray[Any], Floats]]] = MappingProxyType(
@@ -242,6 +250,18 @@ def _each(stored: Stored, rows: Sequence[Row], of: Callable[[Row], Any]) -> list
     return found
 
 
+def _known(stored: Stored, rows: Sequence[Row], scores: Floats) -> Floats:
+    """The scores, of which all are numbers.
+
+    Raises:
+        UserError: One is not.
+    """
+    for row, finite in zip(rows, np.isfinite(scores), strict=True):
+        if not finite.all():
+            raise _broken(stored, row, "a score is not a number that it can be")
+    return scores
+
+
 def _broken(stored: Stored, row: Row, why: str) -> UserError:
     return UserError(
         f"{stored.name}: {PREDICTIONS}: row '{row.get('row_id')}': {why}; evaluate the model again"
@@ -249,12 +269,14 @@ def _broken(stored: Stored, row: Row, why: str) -> UserError:
 
 
 def _inside(values: npt.ArrayLike) -> Floats:
-    """Probabilities that are neither 0 nor 1, unless the rounding cannot have made them so.
+    """Probabilities that are neither 0 nor 1; NaN for what is no probability.
 
-    >>> _inside([0.0, 0.5, 1.0]).tolist()
-    [2.5e-07, 0.5, 0.99999975]
+    >>> _inside([0.0, 0.5, 1.0, 1.5]).tolist()
+    [2.5e-07, 0.5, 0.99999975, nan]
     """
-    return np.clip(np.asarray(values, dtype=np.float64), LEAST, 1 - LEAST)
+    found = np.asarray(values, dtype=np.float64)
+    inside = (found >= 0) & (found <= 1)
+    return np.where(inside, np.clip(found, LEAST, 1 - LEAST), np.nan)
 
 
 def _decided(scores: Floats, said: npt.NDArray[np.int64], threshold: Any) -> Floats:

@@ -47,12 +47,13 @@ def answers(wrong: int, start: int = 0, sure: float = 0.9) -> np.ndarray:
 @pytest.fixture
 def folders(tmp_path: Path) -> dict[str, Path]:
     """Of 200 rows the best has 20 wrong, the next 22 (of which 18 are the same), the last 80."""
-    config = "model: {{base: {}}}\ntraining: {{seed: 1, learning_rate: {}}}\n"
-    return {
-        "best": result(tmp_path / "best", YES, TRUTH, answers(20), config.format("x", 1e-5)),
-        "near": result(tmp_path / "near", YES, TRUTH, answers(22, 2), config.format("x", 3e-5)),
-        "far": result(tmp_path / "far", YES, TRUTH, answers(80, 0, 0.8), config.format("y", 1e-5)),
-    }
+    known = {"best": ("x", "1.0e-5"), "near": ("x", "3.0e-5"), "far": ("y", "1.0e-5")}
+    said = {"best": answers(20), "near": answers(22, 2), "far": answers(80, 0, 0.8)}
+    found = {}
+    for name, (base, rate) in known.items():
+        config = f"model: {{base: {base}}}\ntraining: {{seed: 1, learning_rate: {rate}}}\n"
+        found[name] = result(tmp_path / name, YES, TRUTH, said[name], config)
+    return found
 
 
 def board_of(out: Path) -> dict:
@@ -289,41 +290,83 @@ def test_unknown_repo_is_one_line(cli, hub, folders):
     assert "does not exist" in ran.err
 
 
-def test_a_repo_is_evaluated_where_it_has_no_results_of_this_model(cli, hub, toy_model, tmp_path):
-    """First without pushed results, then with them, then with those of an older model."""
-    import hfpipe
+@pytest.fixture
+def pushed(hub, folders):
+    """Push a folder's result as 'hfpipe evaluate --push' does, beside a story of its model."""
     from hfpipe.hub.publish import publish
-    from hfpipe.hub.repos import read_json, resolve
 
-    revision = resolve(hub, toy_model, "model")
-    story = read_json(hub, toy_model, "model", "hfpipe/run.json", revision)
-    out, twin = tmp_path / "out", "local/compare-twin"
-    files = {"hfpipe/run.json": json.dumps(story).encode(), "README.md": b"twin"}
-    first = publish(hub, twin, "model", files, "a model")
-    cli("evaluate", toy_model, "--no-baselines", "--out", tmp_path / "toy")
-    record = json.loads((tmp_path / "toy" / "metrics.json").read_text())
-    record |= {"model": twin, "model_revision": first.revision}
-    results = {
-        "hfpipe/evaluation/test/metrics.json": json.dumps(record).encode(),
-        "hfpipe/evaluation/test/predictions.jsonl": (
-            tmp_path / "toy" / "predictions.jsonl"
-        ).read_bytes(),
-    }
-    publish(hub, twin, "model", results, "results")
-    ran = cli("compare", twin, toy_model, "--out", out, "--metric", "accuracy")
+    def push(repo_id: str, folder: str, seed: int) -> str:
+        story = {"config": {"training": {"seed": seed}}, "dataset": {"repo_id": "local/compared"}}
+        told = {"hfpipe/run.json": json.dumps(story).encode(), "README.md": b"---\n{}\n---\n"}
+        made = publish(hub, repo_id, "model", told, "a model")
+        record = json.loads((folders[folder] / "metrics.json").read_text())
+        record |= {"model": repo_id, "model_revision": made.revision}
+        files = {
+            "metrics.json": json.dumps(record).encode(),
+            "predictions.jsonl": (folders[folder] / "predictions.jsonl").read_bytes(),
+        }
+        place = "hfpipe/evaluation/test"
+        results = {f"{place}/{name}": content for name, content in files.items()}
+        publish(hub, repo_id, "model", results, "results")
+        return made.revision
+
+    return push
+
+
+def test_pushed_results_are_compared_without_a_model(cli, pushed, tmp_path):
+    revision = pushed("local/compare-a", "best", 1)
+    pushed("local/compare-b", "far", 2)
+    out = tmp_path / "out"
+    ran = cli("compare", "local/compare-b", "local/compare-a", "--out", out)
     assert ran.code == 0, ran.err
-    assert "local/toys-model: the repo has no results of split 'test': evaluating it now" in ran.out
-    assert (out / "local--toys-model" / "predictions.jsonl").is_file()
+    board = board_of(out)
+    assert [each["name"] for each in board["models"]] == ["local/compare-a", "local/compare-b"]
+    assert board["models"][0]["model_revision"] == revision
+    assert f"local/compare-a@{revision[:12]}" in ran.out
+    assert board["models"][1]["verdict"] == "worse than the best"
+    assert board["recipes"] == {"training.seed": {"local/compare-a": 1, "local/compare-b": 2}}
+    assert "it may have learned from rows that are scored here" in board["notes"][0]
+    assert [path.name for path in out.iterdir()] == ["compare.csv", "compare.json", "compare.html"]
+
+
+def test_results_of_an_older_model_do_not_count(cli, hub, pushed, folders, tmp_path):
+    from hfpipe.hub.publish import publish
+
+    revision = pushed("local/compare-c", "best", 1)
+    publish(hub, "local/compare-c", "model", {"hfpipe/run.json": b"{}"}, "trained anew")
+    newer = {"hfpipe/run.json": b'{"config": {"training": {"seed": 3}}}'}
+    publish(hub, "local/compare-c", "model", newer, "trained anew")
+    ran = cli("compare", "local/compare-c", folders["far"], "--out", tmp_path / "out")
+    assert ran.code != 0  # there are no weights to evaluate
+    assert f"the results in the repo are of its commit {revision[:12]}: evaluating" in ran.out
+
+
+def test_a_repo_without_results_is_evaluated_on_the_rows_of_the_others(
+    cli, hub, toy_model, tmp_path
+):
+    import hfpipe
+
+    cli("evaluate", toy_model, "--no-baselines", "--out", tmp_path / "toy")
+    out = tmp_path / "out"
+    ran = cli("compare", tmp_path / "toy", toy_model, "--metric", "accuracy", "--out", out)
+    assert ran.code == 0, ran.err
+    assert f"{toy_model}: the repo has no results of split 'test': evaluating it now" in ran.out
+    now = out / "local--toys-model" / "predictions.jsonl"
+    assert now.read_bytes() == (tmp_path / "toy" / "predictions.jsonl").read_bytes()
     board = board_of(out)
     assert [each["rank"] for each in board["models"]] == [1, 1]
-    assert board["models"][1]["difference"]["value"] == 0
+    assert board["models"][1]["difference"] == {"value": 0.0, "low": 0.0, "high": 0.0, "p": 1.0}
     assert board["models"][1]["verdict"] == TIED
-    assert board["recipes"] == {}
-    again = hfpipe.compare(twin, tmp_path / "toy", hub=hub.url, out=out / "again", quiet=True)
-    assert [each["model"] for each in again.board["models"]] == [twin, toy_model]
+    assert (
+        board["notes"]
+        == [
+            f"{tmp_path / 'toy'}: its recipe is not known: no config.yaml there, and none on a Hub "
+            "given with --hub",
+        ]
+        or len(board["notes"]) == 1
+    )
+    again = hfpipe.compare(
+        tmp_path / "toy", out / "local--toys-model", hub=hub.url, out=out / "again", quiet=True
+    )
     assert again.board["notes"] == []
-    newer = {"hfpipe/run.json": json.dumps({**story, "seed": 7}).encode()}
-    publish(hub, twin, "model", newer, "trained anew")
-    ran = cli("compare", twin, tmp_path / "toy", "--out", out)
-    assert ran.code != 0  # the twin has no weights to evaluate
-    assert f"the results in the repo are of its commit {first.revision[:12]}" in ran.out
+    assert again.board["recipes"] == {}

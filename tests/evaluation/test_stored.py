@@ -68,7 +68,7 @@ def test_arrays_are_the_models_own_to_six_digits_and_give_its_metrics(name, tmp_
     np.testing.assert_allclose(true, truth[labelled], rtol=1e-6)
     np.testing.assert_allclose(said, scores[labelled], rtol=1e-6, atol=1e-6)
     again = task.metrics(true, said, found.record.threshold)
-    assert again == pytest.approx(found.record.metrics, abs=1e-5)
+    assert again == pytest.approx(found.record.metrics, rel=1e-5, abs=1e-5)
 
 
 def test_rounding_moves_no_row_over_the_threshold():
@@ -120,6 +120,7 @@ BROKEN = {
     "too few scores": ({"scores": [0.4]}, ("row 'r1'", "one score for each of 2 labels")),
     "a score that is none": ({"scores": [None, 0.1]}, ("row 'r1'",)),
     "an infinite score": ({"scores": [float("inf"), 0.1]}, ("row 'r1'", "not a number")),
+    "a score above 1": ({"scores": [1.5, 0.1]}, ("row 'r1'", "not a number")),
     "the same id": ({"row_id": "r0"}, ("row 'r0'", "2 times")),
 }
 
