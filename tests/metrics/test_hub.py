@@ -7,13 +7,15 @@ import socket
 import evaluate
 import numpy as np
 import pytest
+from transformers import EvalPrediction
 
 from hfpipe.errors import UserError
 from hfpipe.metrics.classification import classification_metrics
 from hfpipe.metrics.hub import METRIC_MODULE, METRIC_MODULES, load_metric
 from hfpipe.metrics.multi_label import multi_label_metrics
 from hfpipe.metrics.regression import regression_metrics
-from hfpipe.metrics.tasks import TASKS, Binary
+from hfpipe.metrics.tasks import TASKS, Binary, task_of
+from hfpipe.training.fit import compute_metrics
 
 DRAW = np.random.default_rng(0)
 CLASSES, SCORES = np.arange(60) % 5, DRAW.dirichlet(np.ones(5), 60)
@@ -85,3 +87,27 @@ def test_every_task_has_a_module_that_says_what_it_takes(offline):
         assert "None where it is not defined" in metric.inputs_description
     with pytest.raises(UserError, match="no metric module 'binry'; did you mean 'binary'"):
         load_metric("binry")
+
+
+@pytest.mark.parametrize(
+    ("name", "truth", "logits"),
+    [
+        ("classification", CLASSES, np.log(SCORES)),
+        ("binary", YES, CHANCES - 0.5),
+        ("multi_label", MARKS, CELLS - 0.5),
+        ("regression", NUMBERS, GUESSES),
+    ],
+)
+def test_the_trainer_reports_what_the_module_computes(name, truth, logits):
+    task = task_of(name, [str(at) for at in range(np.ndim(logits) == 2 and logits.shape[1])])
+    told = compute_metrics(task)(EvalPrediction(logits, truth))
+    scores = task.scores(logits)
+    best = task.best_threshold(truth, scores)
+    levels = list(best.values()) if isinstance(best, dict) else best
+    options = {} if levels is None else {"threshold": levels}
+    found = load_metric(name).compute(
+        references=truth.tolist(), predictions=scores.tolist(), **options
+    )
+    defined = {metric: value for metric, value in found.items() if value is not None}
+    assert told == pytest.approx(defined, rel=1e-12)
+    assert task.primary in told
