@@ -17,6 +17,7 @@ from hfpipe.metrics.tasks import Task, task_of
 PLACE = {"dataset": "local/compared", "dataset_revision": "2e" * 20, "split": "test"}
 YES = task_of("binary", ["no", "yes"])
 TIED = "not distinguishable from the best"
+ENDINGS = ("csv", "html", "json")
 TRUTH = np.array([1, 1, 1, 1, 0, 0, 0, 0] * 25)
 
 
@@ -297,7 +298,7 @@ def pushed(hub, folders):
 
     def push(repo_id: str, folder: str, seed: int) -> str:
         story = {"config": {"training": {"seed": seed}}, "dataset": {"repo_id": "local/compared"}}
-        told = {"hfpipe/run.json": json.dumps(story).encode(), "README.md": b"---\n{}\n---\n"}
+        told = {"hfpipe/run.json": json.dumps(story).encode()}
         made = publish(hub, repo_id, "model", told, "a model")
         record = json.loads((folders[folder] / "metrics.json").read_text())
         record |= {"model": repo_id, "model_revision": made.revision}
@@ -326,19 +327,23 @@ def test_pushed_results_are_compared_without_a_model(cli, pushed, tmp_path):
     assert board["models"][1]["verdict"] == "worse than the best"
     assert board["recipes"] == {"training.seed": {"local/compare-a": 1, "local/compare-b": 2}}
     assert "it may have learned from rows that are scored here" in board["notes"][0]
-    assert [path.name for path in out.iterdir()] == ["compare.csv", "compare.json", "compare.html"]
+    assert {path.name for path in out.iterdir()} == {f"compare.{end}" for end in ENDINGS}
 
 
-def test_results_of_an_older_model_do_not_count(cli, hub, pushed, folders, tmp_path):
+def test_results_of_an_older_model_do_not_count(hub, pushed):
+    from hfpipe.evaluation.subjects import find_subject, take_pushed
     from hfpipe.hub.publish import publish
 
     revision = pushed("local/compare-c", "best", 1)
-    publish(hub, "local/compare-c", "model", {"hfpipe/run.json": b"{}"}, "trained anew")
+    subject = find_subject("local/compare-c", hub)
+    take_pushed(subject, hub, "test")
+    assert subject.result.record.metrics["accuracy"] == 0.9
     newer = {"hfpipe/run.json": b'{"config": {"training": {"seed": 3}}}'}
     publish(hub, "local/compare-c", "model", newer, "trained anew")
-    ran = cli("compare", "local/compare-c", folders["far"], "--out", tmp_path / "out")
-    assert ran.code != 0  # there are no weights to evaluate
-    assert f"the results in the repo are of its commit {revision[:12]}: evaluating" in ran.out
+    subject = find_subject("local/compare-c", hub)
+    take_pushed(subject, hub, "test")
+    assert subject.result is None
+    assert subject.why == f"the results in the repo are of its commit {revision[:12]}"
 
 
 def test_a_repo_without_results_is_evaluated_on_the_rows_of_the_others(
@@ -357,14 +362,8 @@ def test_a_repo_without_results_is_evaluated_on_the_rows_of_the_others(
     assert [each["rank"] for each in board["models"]] == [1, 1]
     assert board["models"][1]["difference"] == {"value": 0.0, "low": 0.0, "high": 0.0, "p": 1.0}
     assert board["models"][1]["verdict"] == TIED
-    assert (
-        board["notes"]
-        == [
-            f"{tmp_path / 'toy'}: its recipe is not known: no config.yaml there, and none on a Hub "
-            "given with --hub",
-        ]
-        or len(board["notes"]) == 1
-    )
+    told = f"{toy_model}: the repo has no results of split 'test': evaluated now into {now.parent}"
+    assert board["notes"] == [told]
     again = hfpipe.compare(
         tmp_path / "toy", out / "local--toys-model", hub=hub.url, out=out / "again", quiet=True
     )
