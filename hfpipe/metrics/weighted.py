@@ -34,7 +34,7 @@ from hfpipe.metrics.weighted_means import (
     row_briers,
     surprises,
 )
-from hfpipe.metrics.weighted_ranks import Ranked, Ranking, Spearman
+from hfpipe.metrics.weighted_ranks import Ranked, Rankings, Spearman
 
 MOST_TOP = 10
 
@@ -106,11 +106,11 @@ def _binary(
     positive, values, _ = as_binary(truth, scores, None)
     said = task.choices(values, threshold).astype(bool)
     classes = Classes(*(np.stack([~each, each], axis=1) for each in (positive, said)))
-    ranking = Ranking(positive, values)
+    ranking = Rankings(positive[:, None], values[:, None])
     return {name: _rate(classes, rate) for name, rate in OF_TWO.items()} | {
         "accuracy": Mean(positive == said),
-        "roc_auc": lambda block: block[ranking].roc_auc,
-        "average_precision": lambda block: block[ranking].average_precision,
+        "roc_auc": lambda block: block[ranking].roc_auc[:, 0],
+        "average_precision": lambda block: block[ranking].average_precision[:, 0],
         "log_loss": Mean(surprises(np.where(positive, values, 1 - values))),
         "brier": Mean((values - positive) ** 2),
         "ece": CalibrationError(values[:, None], positive[:, None]),
@@ -165,12 +165,10 @@ def _macro_rankings(
     marks: npt.NDArray[np.bool_], scores: Floats, average: Callable[[Floats], Floats]
 ) -> dict[str, Measure]:
     """Each class against the others, averaged by a function of (resamples, classes)."""
-    rankings = [Ranking(each, values) for each, values in zip(marks.T, scores.T, strict=True)]
+    rankings = Rankings(marks, scores)
 
     def macro(name: str) -> Measure:
-        return lambda block: average(
-            np.stack([getattr(block[each], name) for each in rankings], axis=1)
-        )
+        return lambda block: average(getattr(block[rankings], name))
 
     return {f"macro_{name}": macro(name) for name in Ranked._fields}
 

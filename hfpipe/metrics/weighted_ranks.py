@@ -3,84 +3,115 @@
 from __future__ import annotations
 
 from functools import cached_property
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from scipy import sparse
 
 from hfpipe.metrics.resampling import Block
-from hfpipe.metrics.scores import Floats, Ints
-from hfpipe.metrics.weighted_counts import ratio
+from hfpipe.metrics.scores import ROUNDING, Floats, Ints
+from hfpipe.metrics.weighted_counts import Sums, ratio
 
 
 class Ranked(NamedTuple):
-    """How well the positive rows stand before the others, each (resamples,)."""
+    """How well the positive rows of each class stand before the others, (resamples, classes)."""
 
     roc_auc: Floats
     average_precision: Floats
 
 
-class Ranking:
-    """ROC AUC and average precision of scores.
+class _Steps(NamedTuple):
+    """The scores that positive rows have, class by class, the highest first.
 
-    Rows are sorted once, best first; those of one score are a step. Of every step with a positive
-    row a resample needs its weight of positives and the weights of all rows above it and up to it,
-    which are two cumulative sums.
-
-    >>> ranking = Ranking([True, False, True, False], [0.9, 0.1, 0.4, 0.4])
-    >>> ranking(Block(np.array([[1.0, 1.0, 1.0, 1.0], [1.0, 0.0, 2.0, 2.0]]))).roc_auc.tolist()
-    [0.875, 0.6666666666666667]
+    Attributes:
+        sums: Sums over rows, (resamples, kinds x steps): of the negative rows between the step
+            before and this one, of its positive rows, and, if there are any, of its negative rows.
+        classes: Those that have a positive row.
+        starts: Where the steps of each of these begin.
+        size: How many steps there are.
     """
 
-    def __init__(self, positive: npt.ArrayLike, scores: npt.ArrayLike) -> None:
-        """Take (rows,) each."""
-        self.positive = np.asarray(positive, dtype=bool)
-        self.negative = (~self.positive).astype(np.float64)
+    sums: Sums
+    classes: Ints
+    starts: Ints
+    size: int
+
+
+class Rankings:
+    """ROC AUC and average precision of each class against the others.
+
+    The rows of a class are sorted once. Then all that a resample needs of them are a few sums for
+    each score that a positive row has, which are one sparse product for all classes.
+
+    >>> ranking = Rankings([[True], [False], [True], [False]], [[0.9], [0.1], [0.4], [0.4]])
+    >>> block = Block(np.array([[1.0, 1.0, 1.0, 1.0], [1.0, 0.0, 2.0, 2.0]]))
+    >>> ranking(block).roc_auc.round(4).tolist()
+    [[0.875], [0.6667]]
+    """
+
+    def __init__(self, marks: npt.ArrayLike, scores: npt.ArrayLike) -> None:
+        """Take (rows, classes) each."""
+        self.marks = np.asarray(marks, dtype=bool)
         self.scores = np.asarray(scores, dtype=np.float64)
 
     @cached_property
-    def order(self) -> Ints:
-        """Rows, best first."""
-        return np.argsort(-self.scores, kind="stable")
-
-    @cached_property
-    def steps(self) -> tuple[Ints, Ints, Ints, Ints]:
-        """Of sorted rows: the positive ones, where a step begins among them, and in which rows."""
-        ordered, positive = self.scores[self.order], self.positive[self.order]
-        begins = np.append(True, ordered[1:] != ordered[:-1])
-        step = np.cumsum(begins) - 1
-        first = np.flatnonzero(begins)
-        after = np.append(first[1:], len(ordered))
-        places = np.flatnonzero(positive)
-        fresh = np.append(True, step[places][1:] != step[places][:-1])[: len(places)]
-        used = step[places][fresh]
-        return places, np.flatnonzero(fresh), first[used], after[used]
+    def steps(self) -> _Steps:
+        """Sort, and say of every row which sum it belongs to."""
+        classes = np.flatnonzero(self.marks.any(axis=0))
+        found = [_steps(self.marks[:, at], self.scores[:, at]) for at in classes]
+        ends = np.cumsum([count for *_, count in found])
+        starts, count = ends - [count for *_, count in found], int(ends[-1])
+        rows = np.concatenate([rows for rows, *_ in found])
+        kinds = np.concatenate([kind for _, _, kind, _ in found])
+        step = np.concatenate(
+            [at + start for (_, at, *_), start in zip(found, starts, strict=True)]
+        )
+        cells = (np.ones(len(rows)), (kinds * count + step, rows))
+        shape = (count * (int(kinds.max()) + 1), len(self.marks))
+        return _Steps(Sums(sparse.csr_array(cells, shape=shape).T), classes, starts, count)
 
     def __call__(self, block: Block) -> Ranked:
         """Rank every resample."""
-        none = np.full(len(block.counts), np.nan)
-        if not self.positive.any():
-            return Ranked(none, none)
-        places, fresh, first, after = self.steps
-        mass = _columns(block.counts, self.order)
-        above = _sums_before(mass)
-        hits = _columns(mass, places)
-        if len(fresh) < len(places):
-            hits = np.add.reduceat(hits, fresh, axis=1)
-        found = np.cumsum(hits, axis=1)
-        positives = found[:, -1].copy()
-        # Summed and not a difference of sums, which need not be 0 where there is nothing.
-        negatives = block.counts @ self.negative
-        through = _columns(above, after)
-        wrong = through + _columns(above, first)
-        wrong -= 2 * found
-        wrong += hits
-        wrong *= hits
-        auc = 1 - ratio(wrong.sum(axis=1) / 2, positives * negatives)
-        np.maximum(through, np.finfo(np.float64).tiny, out=through)
-        found /= through
-        found *= hits
-        return Ranked(auc, ratio(found.sum(axis=1), positives))
+        areas = np.full((2, len(block.counts), self.marks.shape[1]), np.nan)
+        if not self.marks.any():
+            return Ranked(*areas)
+        sums, classes, starts, count = self.steps
+        both = np.ascontiguousarray(sums(block))
+        passed, hits, tied = (both[:, at * count :][:, :count] for at in range(3))
+        if tied.size:
+            passed += tied
+        tp, fp = np.empty_like(hits), np.empty_like(hits)
+        for start, end in pairwise([*starts, count]):
+            np.cumsum(hits[:, start:end], axis=1, out=tp[:, start:end])
+            np.cumsum(passed[:, start:end], axis=1, out=fp[:, start:end])
+        positives = np.add.reduceat(hits, starts, axis=1)
+        negatives = block.totals[:, None] - positives
+        negatives[negatives < ROUNDING * block.totals[:, None]] = 0.0
+        before = fp - tied / 2 if tied.size else fp
+        wrong = np.add.reduceat(hits * before, starts, axis=1)
+        tp /= np.maximum(tp + fp, np.finfo(np.float64).tiny)
+        tp *= hits
+        areas[0][:, classes] = 1 - ratio(wrong, positives * negatives)
+        areas[1][:, classes] = ratio(np.add.reduceat(tp, starts, axis=1), positives)
+        return Ranked(*areas)
+
+
+def _steps(positive: npt.NDArray[np.bool_], scores: Floats) -> tuple[Ints, Ints, Ints, int]:
+    """Rows, the step and the kind of sum (0, 1, 2) of each, and how many steps there are.
+
+    Negative rows below the last positive one are left out: nothing is below them.
+    """
+    order = np.argsort(-scores, kind="stable")
+    ordered, hit = scores[order], positive[order]
+    place = np.cumsum(np.append(True, ordered[1:] != ordered[:-1])) - 1
+    here = np.bincount(place, weights=hit) > 0
+    step: Ints = (np.cumsum(here) - here)[place]
+    kind = np.where(hit, 1, np.where(here[place], 2, 0))
+    count = int(here.sum())
+    kept = step < count
+    return order[kept], step[kept], kind[kept], count
 
 
 class Ranks:
@@ -107,9 +138,11 @@ class Ranks:
 
     def __call__(self, block: Block) -> Floats:
         """Rank every resample."""
-        below = _sums_before(_columns(block.counts, self.order))
-        middle = _columns(below, self.first)
-        middle += _columns(below, self.after)
+        rows, columns = block.counts.shape
+        below = np.zeros((rows, columns + 1))
+        np.cumsum(np.take(block.counts, self.order, axis=1), axis=1, out=below[:, 1:])
+        middle = np.take(below, self.first, axis=1)
+        middle += np.take(below, self.after, axis=1)
         middle -= below[:, -1:]
         middle /= 2
         return middle
@@ -134,17 +167,3 @@ class Spearman:
         first = np.einsum("ij,ij->i", weighted, one)
         last = np.einsum("ij,ij,ij->i", block.counts, two, two)
         return np.clip(ratio(together, np.sqrt(first) * np.sqrt(last)), -1.0, 1.0)
-
-
-def _columns(values: Floats, at: Ints) -> Floats:
-    """Columns of a matrix; "clip" because checking the bounds takes as long as the work."""
-    return np.take(values, at, axis=1, mode="clip")
-
-
-def _sums_before(values: Floats) -> Floats:
-    """(resamples, columns + 1) sums of the columns before each, and of all."""
-    rows, columns = values.shape
-    found = np.empty((rows, columns + 1))
-    found[:, 0] = 0.0
-    np.cumsum(values, axis=1, out=found[:, 1:])
-    return found
