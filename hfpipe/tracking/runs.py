@@ -68,8 +68,15 @@ def tracking(
         if not enabled:
             yield None
             return
-        short = list(dict.fromkeys(tag[:TAG_CHARACTERS] for tag in tags if tag))
-        own = {"name": name, "group": group, "job_type": job_type, "tags": short}
+        # Read here, as W&B reads them but once in the life of a process.
+        said = os.environ.get
+        all_tags = said("WANDB_TAGS", "").split(",") if said("WANDB_TAGS") else tags
+        own = {
+            "name": said("WANDB_NAME") or name,
+            "group": said("WANDB_RUN_GROUP") or group,
+            "job_type": said("WANDB_JOB_TYPE") or job_type,
+            "tags": list(dict.fromkeys(tag[:TAG_CHARACTERS] for tag in all_tags if tag)),
+        }
         run = _started(folder, own, flat(config), key, run_id)
         failed = True
         try:
@@ -77,14 +84,6 @@ def tracking(
             failed = False
         finally:
             run.finish(exit_code=int(failed))
-
-
-STRONGER = {
-    "name": "WANDB_NAME",
-    "group": "WANDB_RUN_GROUP",
-    "job_type": "WANDB_JOB_TYPE",
-    "tags": "WANDB_TAGS",
-}
 
 
 def _started(
@@ -98,20 +97,18 @@ def _started(
         os.environ["WANDB_API_KEY"] = key
     known = wandb.login(prompt=False, verify=False)
     mode: Any = os.environ.get("WANDB_MODE") or ("online" if known else "offline")
-    if os.environ.get("WANDB_RUN_ID"):  # a sweep's agent waits for this one
-        run_id = None
-    free = {each: value for each, value in own.items() if not os.environ.get(STRONGER[each])}
+    of_sweep = os.environ.get("WANDB_RUN_ID")  # its agent waits for this one
     try:
         with _without_tokens():
             return wandb.init(
                 project=os.environ.get("WANDB_PROJECT", PROJECT),
-                **free,
+                **own,
                 config=config,
                 # Absolute: a W&B service that a parent process started has another working folder.
                 dir=str(folder.resolve()),
                 mode=mode,
-                id=run_id,
-                resume="allow" if run_id else None,
+                id=of_sweep or run_id,
+                resume="allow" if run_id and not of_sweep else None,
                 settings=wandb.Settings(silent=True, console="off"),
             )
     except wandb.Error as error:

@@ -68,6 +68,7 @@ def test_no_secret_is_in_the_files_of_a_run(tmp_path, monkeypatch):
     with offline(tmp_path, key=KEY, config=config) as run:
         log_evaluation(run, evaluation.record, evaluation.rows)
     assert sys.argv == command
+    assert read_back(tmp_path).config["training.seed"] == 1
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert len(files) > 5
     for path in files:
