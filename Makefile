@@ -20,17 +20,20 @@ hfpipe := $(pip) --no-build-isolation --editable
 needs := setup.cfg pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs bench clean
+.PHONY: help demo test test-long lint docs bench clean
 .DELETE_ON_ERROR:
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
 
 demo: $(VENV)/.stamp-demo ## Rows to a dataset, a fine-tuned model and its evaluation, on a Hub of its own
 	$(bin)/hfpipe demo --out runs/demo $(ARGS)
 
-test: $(VENV)/.stamp-dev ## The whole test suite, with the real clients on a Hub on this machine
+test: $(VENV)/.stamp-dev ## The test suite, with the real clients on a Hub on this machine
 	$(bin)/python -m pytest $(ARGS)
+
+test-long: $(VENV)/.stamp-dev ## The rest of it: clusters, several processes, runs that are killed
+	$(bin)/python -m pytest -m long tests $(ARGS)
 
 lint: $(VENV)/.stamp-dev ## Style, format, types, and which module may import which
 	$(bin)/ruff check .

@@ -151,6 +151,7 @@ def local_corpus(demo_folder: Path, tmp_path_factory: pytest.TempPathFactory) ->
     return corpus_of(LocalEngine(DiskBatches(tmp_path_factory.mktemp("rows"))), demo_folder)
 
 
+@pytest.mark.long
 def test_two_nodes_find_what_one_process_finds(joined, demo_folder, local_corpus):
     here = LocalEngine(local_corpus.spool.batches)
     kept = np.flatnonzero(np.arange(len(local_corpus.row_ids)) % 7 > 0)
@@ -178,6 +179,7 @@ def test_two_nodes_find_what_one_process_finds(joined, demo_folder, local_corpus
     assert table.equals(local_corpus.take(kept[::-50]))
 
 
+@pytest.mark.long
 def test_what_a_task_finds_wrong_is_said_as_the_local_engine_says_it(joined, tmp_path):
     good = write_rows(tmp_path / "a.jsonl", sample_rows())
     damaged = tmp_path / "b.jsonl.gz"
@@ -190,6 +192,7 @@ def test_what_a_task_finds_wrong_is_said_as_the_local_engine_says_it(joined, tmp
     assert "b.jsonl.gz" in str(here.value)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("joined")
 def test_an_input_that_a_node_does_not_see_is_refused(tmp_path):
     path = write_rows(tmp_path / "a.jsonl", sample_rows())
@@ -234,6 +237,7 @@ class DeadlyEngine(RayEngine):
         os.kill(node.all_processes["raylet"][0].process.pid, signal.SIGKILL)
 
 
+@pytest.mark.long
 def test_nodes_may_die_in_the_middle(
     ray, second_node, joined, demo_folder, prepared_here, tmp_path, monkeypatch
 ):
@@ -270,6 +274,7 @@ def run_command(*arguments: object) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.long
 def test_without_an_address_a_cluster_is_started_here_and_stopped_again(tmp_path):
     rows = sample_rows(10)
     alike = [{**row, "text": f"{row['text']} more"} for row in rows[:3]]

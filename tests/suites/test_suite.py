@@ -164,6 +164,7 @@ def test_a_second_start_keeps_all_and_a_deleted_model_is_made_again(cli, hub, wh
     assert (out / "leaderboard.html").read_bytes() != page  # another commit and time
 
 
+@pytest.mark.long
 def test_killed_in_the_middle_it_loses_one_cell_and_ends_the_same(cli, whole, tmp_path):
     _, before, _, suite = whole
     out, alone = tmp_path / "killed", ("suite.mirror=null",)

@@ -222,6 +222,7 @@ def together(hub, recipes, folder, bereft) -> Started:
     return start(folder, command(SEVERAL, "commands.json"))
 
 
+@pytest.mark.long
 def test_a_process_that_dies_ends_the_run_with_one_line(bereft):
     (line,) = [each for each in bereft.err.splitlines() if "error: " in each]
     said = line.rpartition("error: ")[2]
@@ -231,6 +232,7 @@ def test_a_process_that_dies_ends_the_run_with_one_line(bereft):
     assert "/hfpipe/" not in bereft.err  # no traceback of ours
 
 
+@pytest.mark.long
 def test_both_go_on_with_one_run_that_one_of_them_writes(hub, folder, together):
     assert together.code == 0, together.err
     pushed = [each for each in together.out.splitlines() if each.startswith("pushed ")]
@@ -248,6 +250,7 @@ def test_both_go_on_with_one_run_that_one_of_them_writes(hub, folder, together):
     assert len(tracked) == 2
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("name", "like"), TOGETHER.items())
 def test_two_processes_give_what_one_gives(hub, folder, alone, together, name, like):
     assert together.code == 0, together.err

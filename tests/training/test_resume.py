@@ -192,6 +192,7 @@ def _learning(command: Command, draw: random.Random) -> Callable[[], bool]:
     return now
 
 
+@pytest.mark.long
 def test_a_signal_saves_and_leaves_with_its_code_and_one_line(killed):
     for ended, code, name in zip(killed.ended, (143, 130), ("SIGTERM", "Ctrl-C"), strict=False):
         assert ended.code == code, ended.said
@@ -203,6 +204,7 @@ def test_a_signal_saves_and_leaves_with_its_code_and_one_line(killed):
     assert [each.code for each in killed.ended[2:]] == [-signal.SIGKILL] * KILLS + [0]
 
 
+@pytest.mark.long
 def test_the_weights_of_a_run_that_was_killed_are_those_of_one_that_was_not(hub, killed, whole):
     ends = [each / "checkpoints" / END for each in (killed.out, whole.folder)]
     assert same(*ends)
@@ -223,6 +225,7 @@ def curves(folder: Path) -> list[dict[str, Any]]:
     ]
 
 
+@pytest.mark.long
 def test_its_curves_are_those_of_a_run_that_was_not(killed, whole):
     found = curves(killed.out)
     assert found == curves(whole.folder)
