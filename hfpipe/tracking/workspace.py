@@ -97,7 +97,8 @@ def project_report(
     _scores(task, split)
     blocks: list[Any] = [wr.TableOfContents()]
     for name, panels in _sections(task, split).items():
-        runs = wr.Runset(entity=entity, project=project, name="Runs")
+        # Without a name of its own it is the report's project, which W&B need not be asked for.
+        runs = wr.Runset(name="Runs")
         blocks += [wr.H1(name), wr.PanelGrid(runsets=[runs], panels=_laid_out(wr, panels(wr)))]
     return wr.Report(
         entity=entity,

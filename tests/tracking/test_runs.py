@@ -6,6 +6,8 @@ import os
 import sys
 from pathlib import Path
 
+import pytest
+
 from hfpipe.tracking import log_evaluation, tracking
 from hfpipe.tracking.runs import events_folder
 from tests.tracking.support import classes, offline, read_back
@@ -56,7 +58,16 @@ def test_the_environment_of_a_sweep_is_stronger(tmp_path, monkeypatch):
     assert (found.job_type, list(found.tags)) == ("sweep", ["a", "b"])
 
 
-def test_no_secret_is_in_the_files_of_a_run(tmp_path, monkeypatch):
+@pytest.fixture
+def logged_out():
+    """Afterwards W&B has forgotten the key, which it would go online with in the next test."""
+    yield
+    from wandb.sdk.lib.wbauth import unauthenticate_session
+
+    unauthenticate_session()
+
+
+def test_no_secret_is_in_the_files_of_a_run(tmp_path, monkeypatch, logged_out):
     for name in ("HF_TOKEN", "HF_HUB_TOKEN"):
         monkeypatch.setenv(name, TOKEN)
     monkeypatch.setenv("WANDB_API_KEY", "")
