@@ -8,7 +8,7 @@ from scipy import sparse
 
 from hfpipe.metrics.calibration import BINS
 from hfpipe.metrics.resampling import Block
-from hfpipe.metrics.scores import EPSILON, Floats
+from hfpipe.metrics.scores import EPSILON, ROUNDING, Floats
 from hfpipe.metrics.weighted_counts import Sums, ratio
 
 
@@ -105,11 +105,14 @@ class RSquared:
 
     def __call__(self, block: Block) -> Floats:
         """Two passes: the variance around each resample's own mean, which cancels nothing."""
-        drawn = block.counts > 0
-        lowest = np.where(drawn, self.truth, np.inf).min(axis=1)
-        highest = np.where(drawn, self.truth, -np.inf).max(axis=1)
+        means = self.mean(block)
         with np.errstate(over="ignore", invalid="ignore"):
-            around = np.square(self.truth - self.mean(block)[:, None])
+            around = self.truth - means[:, None]
+            np.square(around, out=around)
             spread = ratio(np.einsum("ij,ij->i", block.counts, around), block.totals)
-            found = 1 - ratio(self.error(block), np.where(lowest < highest, spread, 0.0))
+            # The mean of equal targets may be off by its rounding, so they are asked themselves.
+            for at in np.flatnonzero(~(spread > ROUNDING * means**2)):
+                drawn = self.truth[block.counts[at] > 0]
+                spread[at] = spread[at] if drawn.size and drawn.min() < drawn.max() else 0.0
+            found = 1 - ratio(self.error(block), spread)
         return np.where(np.isfinite(found), found, np.nan)

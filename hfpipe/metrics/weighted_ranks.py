@@ -162,8 +162,9 @@ class Spearman:
     def __call__(self, block: Block) -> Floats:
         """Correlate; NaN where all drawn values of one side are equal."""
         one, two = (each(block) for each in self.ranks)
+        dot = "ij,ij->i"
         weighted = block.counts * one
-        together = np.einsum("ij,ij->i", weighted, two)
-        first = np.einsum("ij,ij->i", weighted, one)
-        last = np.einsum("ij,ij,ij->i", block.counts, two, two)
+        together, first = np.einsum(dot, weighted, two), np.einsum(dot, weighted, one)
+        np.multiply(block.counts, two, out=weighted)
+        last = np.einsum(dot, weighted, two)
         return np.clip(ratio(together, np.sqrt(first) * np.sqrt(last)), -1.0, 1.0)
