@@ -77,12 +77,16 @@ def show_compared(done: Compared, quiet: bool = False) -> None:
     """Print the leaderboard, what differs in the recipes, and what was written."""
     from rich.console import Console
 
+    from hfpipe.reports.comparison import verdict
+
     console, board = Console(highlight=False, soft_wrap=True), done.board
     if not quiet:
         console.print(_leaderboard(board))
         console.print(_metrics(board))
         if board["recipes"]:
             console.print(_recipes(board))
+    for sentence in verdict(board):
+        console.print(_clean(sentence), markup=False)
     for each in board["models"]:
         why = each["reason"] or each["no_difference"]
         if why:
@@ -95,43 +99,44 @@ def show_compared(done: Compared, quiet: bool = False) -> None:
 
 
 def _leaderboard(board: dict[str, Any]) -> Table:
-    tested = any(each["mcnemar"] for each in board["models"])
+    """Two lines a model, so that no number is cut where the terminal is narrow."""
+    models = board["models"]
+    tested = any(each["mcnemar"] for each in models)
     place = board["dataset"] or "unknown rows"
     place += f", split {board['split']}" if board["split"] else ""
-    way = f"{board['metric']}, {board['direction']} is better"
-    tests = ["McNemar p"] if tested else []
     table = _table(
-        f"{way}; {place}",
-        ("rank", True),
-        *(("name", False), ("model", False), (board["metric"], True), ("from the best", True)),
-        *((name, True) for name in ("p", *tests)),
-        *(("", False), ("rows", True)),
+        f"{board['metric']}, {board['direction']} is better; {place}",
+        ("", True),
+        ("name\nmodel", False),
+        *((name, True) for name in (f"{board['metric']}\n95 %", "from the best\n95 %")),
+        *(("p\nMcNemar p" if tested else "p", True), ("rows", True)),
     )
-    for each in board["models"]:
-        apart = each["difference"] or {}
+    for each in models:
+        apart, test = each["difference"] or {}, each["mcnemar"] or {}
+        at = f"@{each['model_revision'][:12]}" if each["model_revision"] else ""
         cells = [
             "-" if each["rank"] is None else str(each["rank"]),
-            each["name"],
-            f"{each['model']}@{each['model_revision'][:12]}"
-            if each["model_revision"]
-            else each["model"],
-            _number(each["value"]) + _ends(each["low"], each["high"], "{:.4f}"),
-            _number(apart.get("value"), "{:+.4f}")
-            + _ends(apart.get("low"), apart.get("high"), "{:+.4f}"),
-            _chance(apart.get("p")),
-            *([_chance((each["mcnemar"] or {}).get("p"))] if tested else []),
-            each["verdict"] or "-",
+            _lines(each["name"], f"{each['model']}{at}"),
+            _lines(_number(each["value"]), _ends(each, "{:.4f}")),
+            _lines(_number(apart.get("value"), "{:+.4f}"), _ends(apart, "{:+.4f}")),
+            _lines(_chance(apart.get("p")), _chance(test.get("p")) if test else ""),
             f"{each['n']:,}",
         ]
-        table.add_row(*map(_clean, cells))
+        table.add_row(*cells)
     return table
+
+
+def _lines(*texts: str) -> Any:
+    from rich.text import Text
+
+    return Text("\n").join(_clean(each) for each in texts if each)
 
 
 def _metrics(board: dict[str, Any]) -> Table:
     from hfpipe.reports.words import metric_order
 
     models = board["models"]
-    table = _table("All metrics", ("metric", False), *((each["name"], True) for each in models))
+    table = _table("All metrics", ("metric", False), *((each["name"], False) for each in models))
     for name in metric_order({name: None for each in models for name in each["metrics"]}):
         values = [_number(each["metrics"].get(name)) for each in models]
         table.add_row(*map(_clean, [name, *values]))
@@ -159,7 +164,9 @@ def _table(title: str, *columns: tuple[str, bool]) -> Table:
 
     table = Table(title=_clean(title), title_justify="left")
     for name, number in columns:
-        table.add_column(_clean(name), justify="right" if number else "left")
+        heading = _lines(*name.split("\n"))
+        side: Any = "right" if number else "left"
+        table.add_column(heading, justify=side, overflow="fold", no_wrap=number)
     return table
 
 
@@ -176,8 +183,9 @@ def _number(value: float | None, form: str = "{:.4f}") -> str:
     return "-" if value is None else form.format(value)
 
 
-def _ends(low: float | None, high: float | None, form: str) -> str:
-    return "" if low is None or high is None else f" [{form.format(low)}, {form.format(high)}]"
+def _ends(model: dict[str, Any], form: str) -> str:
+    low, high = model.get("low"), model.get("high")
+    return "" if low is None or high is None else f"[{form.format(low)}, {form.format(high)}]"
 
 
 def _chance(value: float | None) -> str:

@@ -27,7 +27,7 @@ STEP = 44
 """Height of one model in the plot: its name above its interval, so that a phone can show both."""
 OPENINGS: Mapping[str | None, str] = MappingProxyType(
     {
-        "not distinguishable from the best": "Not distinguishable from it on these rows",
+        "not distinguishable from the best": "Not distinguishable from the best",
         "worse than the best": "Worse than it",
         "better than the best on the rows that all have": "Better than it on the rows of all",
         None: "Not compared with it",

@@ -90,8 +90,10 @@ def test_models_are_ranked_with_differences_worked_out_by_hand(cli, folders, tmp
         "grouped": False
     }
     said = " ".join(ran.out.split())
-    assert TIED in said
-    assert "0.9000 [0.1000, 0.9500]" in said
+    assert "has the best accuracy: 0.900 (0.100 to 0.950)." in said
+    assert f"Not distinguishable from the best: {folders['near']}." in said
+    assert f"Worse than it: {folders['far']}." in said
+    assert "[0.1000, 0.9500]" in said
     assert f"wrote {out / 'compare.html'}" in said
     assert ran.out.splitlines()[-1] == f"next:   open {out / 'compare.html'} in a browser"
 
