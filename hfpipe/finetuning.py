@@ -85,8 +85,7 @@ def finetune(recipe: Recipe, endpoint: Endpoint, options: FinetuneOptions) -> Fi
         with all_alive():
             judged, decision, choice = _judge(run, learned, validation, options.quiet)
         report = on_main(lambda: _report(run, learned, judged, tracked, report_to))
-        threshold = choice.vote if choice else judged.record.threshold
-        model = family.finish(learned.model, recipe, threshold)
+        model = family.finish(learned.model, recipe, choice.vote if choice else None)
         story = story_of(run, learned, judged.record, decision, choice)
         on_main(lambda: keep(run, learned, judged, report, options.wandb_output))
         extra = {**data.processor.files(), "README.md": card_of(run.target, story, judged.record)}
