@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -61,7 +62,7 @@ def automatic_columns(
     for name, kind in processor.inputs.items():
         if type(kind) in _LENGTHS:
             unit, measure = _LENGTHS[type(kind)]
-            counts = _of_all_rows(lambda rows, k=kind, m=measure: m(k, rows), kind, dataset)
+            counts = _of_all_rows(partial(measure, kind), kind, dataset)
             found[f"length of {name}"] = _lengths(counts, unit)
     for name, kind in processor.inputs.items():
         for what, there in _presence(name, kind, dataset):
@@ -92,9 +93,9 @@ def _presence(name: str, kind: Kind, dataset: Dataset) -> Iterator[tuple[str, Ma
     if isinstance(kind, (NumericInput, CategoricalInput)):
         there = _COLUMNS_PRESENT[type(kind)]
         for column in kind.columns:
-            yield column, _of_all_rows(lambda rows, c=column: there(rows, c), kind, dataset)
+            yield column, _of_all_rows(partial(there, column), kind, dataset)
     elif type(kind) in _PRESENT and getattr(kind, "optional", False):
-        yield name, _of_all_rows(lambda rows: _PRESENT[type(kind)](kind, rows), kind, dataset)
+        yield name, _of_all_rows(partial(_PRESENT[type(kind)], kind), kind, dataset)
 
 
 def _of_all_rows(measure: Callable[[Rows], Any], kind: Kind, dataset: Dataset) -> Any:
@@ -125,7 +126,7 @@ def _vectors_there(kind: Any, rows: Rows) -> Marks:
     return np.diff(bounds) > 0
 
 
-def _categories_there(rows: Rows, column: str) -> Marks:
+def _categories_there(column: str, rows: Rows) -> Marks:
     return CategoricalInput([column], [[]]).encode(rows).present
 
 
@@ -139,9 +140,9 @@ _PRESENT: Mapping[type[Kind], Callable[[Any, Rows], Marks]] = MappingProxyType(
         ImageInput: _images_there,
     }
 )
-_COLUMNS_PRESENT: Mapping[type[Kind], Callable[[Rows, str], Marks]] = MappingProxyType(
+_COLUMNS_PRESENT: Mapping[type[Kind], Callable[[str, Rows], Marks]] = MappingProxyType(
     {
-        NumericInput: lambda rows, column: ~np.isnan(numbers(rows, column)),
+        NumericInput: lambda column, rows: ~np.isnan(numbers(rows, column)),
         CategoricalInput: _categories_there,
     }
 )

@@ -206,7 +206,7 @@ def _vector(name: str, train: Any, rows: Any) -> Cosine:
 
 def _unit(vectors: Floats) -> Floats:
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors / np.where(length > 0, length, 1)
+    return (vectors / np.where(length > 0, length, 1)).astype(np.float32, copy=False)
 
 
 def _same(how: str, train: Sequence[bytes | None], rows: Sequence[bytes | None]) -> Same:

@@ -11,24 +11,22 @@ import numpy as np
 from hfpipe.metrics.scores import Floats, ranked_classes
 from hfpipe.metrics.tasks import MultiLabel, Regression, Task, Threshold
 
-Loss = Callable[[Task, Any, Floats, Threshold | None], Floats | None]
-"""Task, truth, scores and threshold to ``(rows,)`` numbers; None where they are not defined."""
+Loss = Callable[[Task, Any, Floats, Threshold | None], Floats]
+"""Task, truth, scores and threshold to ``(rows,)`` numbers."""
 
 
 def loss_of(task: Task, metric: str) -> Loss:
     """The loss of a row that goes with a metric.
 
     For log loss and ECE the negative logarithm of the true class's probability; for Brier the
-    squared distance; for ROC AUC and average precision the share of the other class's rows that it
-    stands on the wrong side of; for top-k whether the true class is missed; of numbers the squared
-    or absolute error in the metric's scale; of several labels the share of wrong ones, or for
-    accuracy whether one is wrong; for all others whether the decision is wrong.
+    squared distance; for top-k whether the true class is missed; of numbers the squared or absolute
+    error in the metric's scale; of several labels the share of wrong ones, or for accuracy whether
+    one is wrong; for all others whether the decision is wrong.
 
     >>> from hfpipe.metrics.tasks import task_of
-    >>> loss_of(task_of("binary"), "roc_auc")(
-    ...     task_of("binary"), np.array([1, 0, 0]), np.array([0.5, 0.7, 0.5]), None
-    ... ).tolist()
-    [0.75, 1.0, 0.5]
+    >>> task = task_of("binary")
+    >>> loss_of(task, "brier")(task, np.array([1, 0]), np.array([0.5, 0.0]), None).tolist()
+    [0.25, 0.0]
     """
     if isinstance(task, MultiLabel):
         return _wrong if metric == "accuracy" else _wrong_cells
@@ -36,29 +34,12 @@ def loss_of(task: Task, metric: str) -> Loss:
 
 
 def _wrong(task: Task, truth: Any, scores: Floats, threshold: Threshold | None) -> Floats:
-    wrong = np.asarray(task.choices(scores, threshold) != truth, np.float64)
-    return wrong.any(axis=1).astype(np.float64) if wrong.ndim == 2 else wrong
+    wrong = np.asarray(task.choices(scores, threshold) != truth)
+    return np.asarray(wrong.any(axis=1) if wrong.ndim == 2 else wrong, np.float64)
 
 
 def _wrong_cells(task: Task, truth: Any, scores: Floats, threshold: Threshold | None) -> Floats:
     return np.asarray(task.choices(scores, threshold) != truth, np.float64).mean(axis=1)
-
-
-def _misranked(task: Task, truth: Any, scores: Floats, _: Threshold | None) -> Floats | None:
-    """The share of all rows of the other class that a row stands on the wrong side of.
-
-    Its mean over the positive rows, and over the negative ones, is 1 - ROC AUC: that a slice has
-    more positive rows than others makes it no worse.
-    """
-    yes = np.asarray(truth) == 1
-    if yes.all() or not yes.any():
-        return None
-    found = np.empty(len(scores))
-    for side, sign in ((yes, -1), (~yes, 1)):
-        own, others = sign * scores[side], np.sort(sign * scores[~side])
-        below = np.searchsorted(others, own, "left") + np.searchsorted(others, own, "right")
-        found[side] = below / 2 / len(others)
-    return found
 
 
 def _chosen(truth: Any, scores: Floats) -> Floats:
@@ -100,8 +81,6 @@ _LOSSES: Mapping[str, Loss] = MappingProxyType(
         "log_loss": _surprise,
         "ece": _surprise,
         "brier": _distance,
-        "roc_auc": _misranked,
-        "average_precision": _misranked,
         "top_2_accuracy": _missed(2),
         "top_3_accuracy": _missed(3),
         "rmse_log": _error(raw=False, power=2),

@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
 from hfpipe.errors import UserError, nearest
-from hfpipe.evaluation.chance import group_p, permutation_p
+from hfpipe.evaluation.chance import Evidence, Losses, Ranking
 from hfpipe.evaluation.row_losses import loss_of
 from hfpipe.evaluation.slicing import Parts, metrics_of_slice, parts_of
 from hfpipe.metrics.directions import DIRECTIONS, is_better
@@ -50,16 +50,17 @@ def worst_slices(
     """Slices that are clearly worse than the other rows, worst first, in the record's form.
 
     Tried is every slice of every column (:func:`hfpipe.evaluation.slicing.parts_of`) and of every
-    pair of columns that has enough rows. The losses of its rows
-    (:func:`hfpipe.evaluation.row_losses.loss_of`) are held against those of as many rows drawn from
-    all (:func:`hfpipe.evaluation.chance.permutation_p`); with ``groups``, whose rows may err alike,
-    a test by groups has to agree (:func:`hfpipe.evaluation.chance.group_p`). The p-values are
-    corrected for the number of slices tried, which share rows (Benjamini and Hochberg's correction
-    in the form of Benjamini and Yekutieli 2001, for tests that depend on each other), and told
-    below 0.05.
+    pair of columns that has enough rows. By ROC AUC and average precision its AUC is held against
+    the other rows' (:class:`hfpipe.evaluation.chance.Ranking`); by any other metric the losses of
+    its rows (:func:`hfpipe.evaluation.row_losses.loss_of`) against those of as many rows drawn from
+    all (:func:`hfpipe.evaluation.chance.permutation_p`). With ``groups``, whose rows may err alike,
+    a test by groups has to agree (:meth:`hfpipe.evaluation.chance.Evidence.group_p`). The p-values
+    are corrected for the number of slices tried, which share rows (Benjamini and Hochberg's
+    correction in the form of Benjamini and Yekutieli 2001, for tests that depend on each other),
+    and told below 0.05.
 
     The worst is the one that is worse by most at least: by the lower end of a one-sided 95 %
-    interval of the difference of mean losses. Its rows are then put aside, and the next is the
+    interval of the difference. Its rows are then put aside, and the next is the
     worst of the others, so that a slice is not told for the rows that it shares with a worse one. A
     pair has to be clearly worse than the other rows of either of its two slices.
 
@@ -105,16 +106,16 @@ def worst_slices(
             raise ValueError(
                 f"{column} has {len(values)} rows, and there are {len(guesses)} scores"
             )
-    kept = np.flatnonzero(task.labelled(answers))
+    kept = np.flatnonzero(task.labelled(answers)).tolist()
     answers, guesses = answers[kept], guesses[kept]
-    losses = loss_of(task, told)(task, answers, guesses, threshold)
-    if losses is None or not losses.size or not np.isfinite(losses).all():
+    evidence = _evidence(task, told, answers, guesses, threshold)
+    if evidence is None:
         return []
     parts = {name: parts_of([values[at] for at in kept]) for name, values in columns.items()}
     owners = None if groups is None else np.unique(np.asarray(groups)[kept], return_inverse=True)[1]
     least = max(FEWEST, int(np.ceil(SHARE * len(kept)))) if support is None else max(1, support)
     found: list[dict[str, Any]] = []
-    search = Search(parts, losses, owners, least)
+    search = Search(parts, evidence, owners, least)
     left = np.ones(len(kept), bool)
     while len(found) < most:
         for each in search.certain(left):
@@ -150,46 +151,57 @@ class Candidate:
     gap: float
 
 
+class Tried(NamedTuple):
+    """A slice, its chance, and how much worse it is at least."""
+
+    columns: tuple[str, ...]
+    code: int
+    chance: float
+    gap: float
+
+
 @dataclass(frozen=True)
 class Search:
     """What worst slices are looked for in.
 
     Attributes:
         parts: Column to its slices.
-        losses: ``(rows,)``.
+        evidence: Tells whether rows are worse.
         owners: ``(rows,)`` the number of each row's group, where that matters.
         least: The fewest rows of a slice, and of the others.
     """
 
     parts: Mapping[str, Parts]
-    losses: Floats
+    evidence: Evidence
     owners: npt.NDArray[np.int64] | None
     least: int
 
     def certain(self, left: Marks) -> list[Candidate]:
         """Slices that are clearly worse among the rows that are left, the greatest gap first."""
-        losses = self.losses[left]
         tried = list(self._tried(left))
         if not tried:
             return []
-        counts, totals = (np.array(each) for each in zip(*(one[2:] for one in tried), strict=True))
-        chances = permutation_p(losses, counts, totals)
-        corrected = stats.false_discovery_control(chances, method="by")
+        chances = np.array([each.chance for each in tried])
+        corrected = _corrected(chances)
         likely = np.flatnonzero(corrected < CERTAIN)
-        rows = {at: self._codes(tried[at][0]) == tried[at][1] for at in likely}
+        rows = {at: self._codes(tried[at].columns) == tried[at].code for at in likely}
         if self.owners is not None:
             # What was not certain by rows alone counts as tried and failed.
             again = np.ones(len(chances))
             for at in likely:
-                again[at] = max(chances[at], group_p(losses, rows[at][left], self.owners[left]))
-            corrected = stats.false_discovery_control(again, method="by")
+                again[at] = max(chances[at], self.evidence.group_p(rows[at], left, self.owners))
+            corrected = _corrected(again)
             likely = likely[corrected[likely] < CERTAIN]
-        gaps = _gaps(losses, counts, totals)
         found = [
-            Candidate(self._values(*tried[at][:2]), rows[at], float(corrected[at]), float(gaps[at]))
+            Candidate(
+                self._values(tried[at].columns, tried[at].code),
+                rows[at],
+                float(corrected[at]),
+                tried[at].gap,
+            )
             for at in likely
         ]
-        pairs = sum(len(columns) == 2 for columns, *_ in tried)
+        pairs = sum(len(each.columns) == 2 for each in tried)
         kept = [each for each in found if self._beyond_its_own(each, left, pairs)]
         return sorted(kept, key=lambda each: -each.gap)
 
@@ -200,23 +212,22 @@ class Search:
         """
         if len(pair.values) == 1:
             return True
-        inside = self.losses[pair.rows & left]
+        code = np.where(pair.rows, 0, -1)
         for column, value in pair.values.items():
             own = self.parts[column].codes == self.parts[column].names.index(value)
-            chance = permutation_p(self.losses[own & left], [len(inside)], [inside.sum()])[0]
+            (chance,), _ = self.evidence.tests(code, np.array([0]), own & left)
             if chance * pairs >= CERTAIN:
                 return False
         return True
 
-    def _tried(self, left: Marks) -> Iterator[tuple[tuple[str, ...], int, int, float]]:
-        """Columns, code, rows and sum of losses of every slice that is large enough."""
+    def _tried(self, left: Marks) -> Iterator[Tried]:
+        """Every slice that is large enough."""
         sizes: dict[str, npt.NDArray[np.int64]] = {}
         for columns in (*((name,) for name in self.parts), *combinations(self.parts, 2)):
             shape = [len(self.parts[name].names) for name in columns]
             codes = self._codes(columns)
             there = (codes >= 0) & left
             counts = np.bincount(codes[there], minlength=int(np.prod(shape)))
-            totals = np.bincount(codes[there], self.losses[there], minlength=len(counts))
             large = (counts >= self.least) & (left.sum() - counts >= self.least)
             if len(columns) == 1:
                 sizes[columns[0]] = counts
@@ -224,8 +235,11 @@ class Search:
                 alone = np.unravel_index(np.arange(len(counts)), shape)
                 for name, at in zip(columns, alone, strict=True):
                     large &= counts < sizes[name][at]
-            for code in np.flatnonzero(large):
-                yield columns, int(code), int(counts[code]), float(totals[code])
+            wanted = np.flatnonzero(large)
+            if len(wanted):
+                found = self.evidence.tests(codes, wanted, left)
+                for code, chance, gap in zip(wanted, *found, strict=True):
+                    yield Tried(columns, int(code), float(chance), float(gap))
 
     def _codes(self, columns: Sequence[str]) -> npt.NDArray[np.int64]:
         """``(rows,)``: the slice of a column or a pair that each row is in; -1 for none."""
@@ -243,8 +257,17 @@ class Search:
         return {name: self.parts[name].names[at] for name, at in names}
 
 
-def _gaps(losses: Floats, counts: Floats, totals: Floats) -> Floats:
-    """How much greater the mean loss of slices is than the rest's, less 1.645 standard errors."""
-    rest = len(losses) - counts
-    gap = totals / counts - (losses.sum() - totals) / rest
-    return gap - stats.norm.isf(CERTAIN) * losses.std() * np.sqrt(1 / counts + 1 / rest)
+def _corrected(chances: Floats) -> Floats:
+    return np.asarray(stats.false_discovery_control(chances, method="by"))
+
+
+def _evidence(
+    task: Task, metric: str, truth: Any, scores: Floats, threshold: Threshold | None
+) -> Evidence | None:
+    """None where there is nothing to test."""
+    if not len(scores):
+        return None
+    if metric in ("roc_auc", "average_precision"):
+        return Ranking(truth == 1, np.unique(scores, return_inverse=True)[1])
+    losses = loss_of(task, metric)(task, truth, scores, threshold)
+    return Losses(losses) if np.isfinite(losses).all() else None
