@@ -59,7 +59,8 @@ def show_finetuned(done: Finetuned, hub: str | None, quiet: bool = False) -> Non
                 console.print(f"{split}: {dropped:,} of {counts['in']:,} rows left out: {reason}")
     console.print(f"trained on {done.train_rows:,} rows in {done.seconds:.0f} s")
     console.print(f"pushed  {done.model.url} @ {done.model.revision[:12]}", markup=False)
-    console.print(f"wrote   {done.folder} (config.yaml, metrics.json, curves.json)", markup=False)
+    names = "config.yaml, metrics.json, predictions.jsonl, curves.json"
+    console.print(f"wrote   {done.folder} ({names})", markup=False)
     console.print(f"wrote   {done.report}", markup=False)
     console.print(f"next:   hfpipe evaluate {done.model.repo_id}{_hub(hub)}", markup=False)
 
