@@ -14,6 +14,9 @@ from hfpipe.metrics.resampling import Block
 from hfpipe.metrics.scores import ROUNDING, Floats, Ints
 from hfpipe.metrics.weighted_counts import Sums, ratio
 
+MOST = 2**21
+"""Sums at once, 16 MB of each kind: a block with more, of very many labels, is halved."""
+
 
 class Ranked(NamedTuple):
     """How well the positive rows of each class stand before the others, (resamples, classes)."""
@@ -78,6 +81,9 @@ class Rankings:
         if not self.marks.any():
             return Ranked(*areas)
         sums, classes, starts, count = self.steps
+        if count * len(block.counts) > MOST and len(block.counts) > 1:
+            halves = [self(Block(each)) for each in np.array_split(block.counts, 2)]
+            return Ranked(*(np.concatenate(each) for each in zip(*halves, strict=True)))
         both = np.ascontiguousarray(sums(block))
         passed, hits, tied = (both[:, at * count :][:, :count] for at in range(3))
         if tied.size:

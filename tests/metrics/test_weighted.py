@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn import metrics as sk
 
+from hfpipe.metrics import weighted_ranks
 from hfpipe.metrics.resampling import Block, Resamples
 from hfpipe.metrics.tasks import Binary, Classification, MultiLabel, Regression
 from hfpipe.metrics.weighted import measures, vectorised
+from hfpipe.metrics.weighted_ranks import Rankings
 
 EXACT = {"rel": 1e-12, "abs": 1e-12, "nan_ok": True}
 THRESHOLD = 0.5
@@ -150,6 +152,18 @@ def test_rankings_of_classes_are_means_of_scikit_learns(case, lacking):
     assert found["macro_average_precision"] == pytest.approx(
         np.mean(average) if average else np.nan, **EXACT
     )
+
+
+def test_a_block_too_large_for_memory_is_ranked_in_halves(monkeypatch):
+    generator = np.random.default_rng(2)
+    marks, scores = generator.integers(0, 2, (30, 4)), generator.integers(0, 9, (30, 4)) / 8
+    block = Block(generator.integers(0, 3, (7, 30)).astype(float))
+    whole = Rankings(marks, scores)(block)
+    monkeypatch.setattr(weighted_ranks, "MOST", 100)
+    halved = Rankings(marks, scores)(block)
+    assert whole.roc_auc.shape == (7, 4)
+    for one, two in zip(whole, halved, strict=True):
+        assert one == pytest.approx(two, **EXACT)
 
 
 @given(class_cases())
