@@ -16,8 +16,8 @@ from hfpipe.metrics.directions import DIRECTIONS
 from hfpipe.tracking import plots
 
 if TYPE_CHECKING:
-    from wandb_workspaces.reports.v2 import Report
-    from wandb_workspaces.workspaces import Workspace
+    from wandb_workspaces.reports.v2.interface import Report
+    from wandb_workspaces.workspaces.interface import Workspace
 
 SCORES = {
     "classification": ("accuracy", "macro_f1", "log_loss", "ece"),

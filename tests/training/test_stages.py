@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from tests.end_to_end.support import wandb_records
+from tests.tracking.support import read_back
 from tests.training.staged import BEST, LAST, LORA, bert, checkpoint, learn, same, topics_of
 from tests.training.support import (
     METADATA,
@@ -45,9 +46,10 @@ def dataset(hub) -> str:
 
 @pytest.fixture(scope="module")
 def told(hub, tiny_bert, dataset, tmp_path_factory):
-    """A run of five stages, tracked."""
-    model = bert(tiny_bert, lora=LORA)
-    return learn(hub, tmp_path_factory.mktemp("told"), "staged", dataset, model, STORY, wandb=True)
+    """A run of five stages, tracked twice."""
+    model, training = bert(tiny_bert, lora=LORA), {**LAST, "report_to": ["wandb", "tensorboard"]}
+    folder = tmp_path_factory.mktemp("told")
+    return learn(hub, folder, "staged", dataset, model, STORY, training=training, wandb=True)
 
 
 @pytest.fixture(scope="module")
@@ -178,6 +180,45 @@ def test_one_wandb_run_holds_all_stages(told):
     assert [row["train/stage"] for row in learnt] == stages
     judged = [row["train/global_step"] for row in rows if "eval/loss" in row]
     assert judged == [6, 10, 16, 22, 28, 34]
+
+
+def test_the_run_has_curves_by_stage_the_evaluation_and_its_lineage(hub, told):
+    from hfpipe.hub.repos import resolve
+
+    run = read_back(told.folder)
+    assert [x for x, _ in run.line("stages/loss", "adapters")] == [7, 8, 9, 10]
+    assert len(run.line("stages/loss", "again")) == 12
+    assert [x for x, _ in run.line("stages/eval_loss", "last")] == [34]
+    assert run.summary["validation/accuracy"] == told.record.metrics["accuracy"]
+    assert sum(row["nPredictions"] for row in run.table("validation/confusion_matrix_table")) == (
+        told.record.n
+    )
+    page = run.file("validation/report").read_text()
+    assert page == (told.folder / "report.html").read_text()
+    (model,) = [each for each in run.artifacts.values() if not each.use_after_commit]
+    (data,) = [each for each in run.artifacts.values() if each.type == "dataset"]
+    assert {each.path for each in model.manifest.contents} == {
+        "report.html",
+        "metrics.json",
+        "repo",
+    }
+    made = [each.ref for each in model.manifest.contents if each.path == "repo"]
+    assert made == [f"{hub.url}/{told.model.repo_id}/tree/{told.model.revision}"]
+    commit = resolve(hub, told.record.dataset, "dataset")
+    (used,) = data.manifest.contents
+    assert used.ref == f"{hub.url}/datasets/{told.record.dataset}/tree/{commit}"
+
+
+def test_tensorboard_has_the_same_steps_and_the_evaluation(told):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    found = EventAccumulator(str(told.folder / "tensorboard"))
+    found.Reload()
+    assert [each.step for each in found.Scalars("train/loss")] == list(range(1, 35))
+    stage = {each.step: each.value for each in found.Scalars("train/stage")}
+    assert [stage[step] for step in (6, 7, 10, 11, 34)] == [1, 2, 2, 3, 5]
+    accuracy = found.Scalars("validation/accuracy")[-1].value
+    assert accuracy == pytest.approx(told.record.metrics["accuracy"], rel=1e-6)
 
 
 def test_a_recipe_without_stages_is_as_it_was(hub, tiny_bert, dataset, tmp_path):
