@@ -61,13 +61,21 @@ def threshold_words(record: Record) -> str:
     several = isinstance(threshold, Mapping)
     if aim is None:
         return "a threshold for each label" if several else _plain_threshold(float(threshold))
-    where = "the validation rows"
+    chosen = f"chosen for {on_validation(aim_words(aim))}"
     if record.get("split") == "validation":
-        where = "these very rows, which flatters it"
-    chosen = f"chosen for {aim_words(aim)} on {where}"
+        chosen = chosen.replace("the validation rows", "these very rows, which flatters it")
     if several:
         return f"a threshold for each label, {chosen}"
     return f"threshold {words.number(float(threshold))}, {chosen}"
+
+
+def on_validation(aim: str) -> str:
+    """Where the threshold was chosen, behind what for.
+
+    >>> on_validation("the best F1"), on_validation("the lowest cost, a and b")
+    ('the best F1 on the validation rows', 'the lowest cost, a and b, on the validation rows')
+    """
+    return f"{aim}{',' if ',' in aim else ''} on the validation rows"
 
 
 def aim_of(record: Record) -> str | None:
@@ -123,20 +131,18 @@ def calibration_words(record: Record) -> list[str]:
     """Sentences on how the scores were calibrated and why so; none where nothing is known.
 
     >>> calibration_words({"calibration": {"method": None, "reason": "nothing helps"}})
-    ['The scores are as the model gives them, not calibrated: nothing helps.']
+    ['The scores are as the model gives them, not calibrated.', 'Why: nothing helps.']
     """
     found = record.get("calibration")
     method = calibration_method(record)
     if not found:
         return [f"The scores were calibrated by {method}."] if method else []
-    reason = str(found.get("reason") or "").strip().rstrip(".")
-    if not method:
-        because = f": {reason}" if reason else ""
-        return [f"The scores are as the model gives them, not calibrated{because}."]
+    reason = str(found.get("reason") or "").removeprefix("not calibrated: ").rstrip(".")
     rows = found.get("rows")
     fitted = f", fitted on {words.count(int(rows), 'validation row')}" if rows else ""
-    sentences = [f"The scores were calibrated by {method}{fitted}."]
-    return [*sentences, f"Why this one: {reason}."] if reason else sentences
+    kept = f"The scores were calibrated by {method}{fitted}."
+    none = "The scores are as the model gives them, not calibrated."
+    return [kept if method else none, *([f"Why: {reason}."] if reason else [])]
 
 
 def calibration_table(record: Record) -> list[tuple[str, float | None, float | None, bool]]:

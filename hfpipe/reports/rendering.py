@@ -14,7 +14,8 @@ from hfpipe.reports import words
 
 TEMPLATES = Path(__file__).with_name("templates")
 SPECIAL = re.compile(r"([\\`*_\[\]|~$])")
-CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff]")
+CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069\ufffe\uffff]")
+"""Characters that no page may hold, and those that turn the text behind them around."""
 
 
 def text(value: object) -> Markup:
@@ -56,7 +57,7 @@ def render(template: str, **values: Any) -> str:
 def render_page(template: str, **values: Any) -> str:
     """Fill an HTML template; every value is escaped unless it is Markup."""
     filled = _environment(markdown=False).get_template(template).render(**values)
-    # No HTML page may hold these characters, and plots are Markup already: so at the end.
+    # Plots are Markup already: so at the end.
     return CONTROL.sub("\ufffd", filled)
 
 

@@ -117,7 +117,7 @@ def render_report(
         threshold=threshold_words(record),
         agreement=agreement(scored, record) if kind == "regression" else [],
         reliability=reliability_plots(kind, scored, record),
-        calibration=calibration_words(record),
+        calibration=calibration_words(record) if kind != "regression" else [],
         calibrated=calibration_table(record),
         per_class=classes_table(record),
         leak=leak_of(record),

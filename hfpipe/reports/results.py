@@ -13,7 +13,9 @@ from hfpipe.reports.decisions import (
     calibration_method,
     calibration_table,
     calibration_words,
+    on_validation,
 )
+from hfpipe.reports.kinds import kind_of
 from hfpipe.reports.slices import leak_words
 from hfpipe.reports.tables import columns_of, metrics_table
 from hfpipe.reports.uncertainty import Difference, confidence_words, method_words, undefined_notes
@@ -90,20 +92,21 @@ def decision_of(run: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, 
         known = any("threshold_for" in source for source in (run, record))
         told |= {"threshold_for": told.get("threshold_for")} if known else {}
     threshold = told.get("threshold")
-    several = isinstance(threshold, Mapping)
+    several = dict(threshold) if isinstance(threshold, Mapping) else {}
     rows = {}
     if threshold is not None:
-        shown = "one for each label, below" if several else words.number(float(threshold))
+        shown = "one for each label, below" if several else words.number(threshold)
         rows["Threshold"] = shown
         aim = aim_of(told)
-        rows |= {"Chosen for": f"{aim_words(aim)} on the validation rows"} if aim else {}
+        rows |= {"Chosen for": on_validation(aim_words(aim))} if aim else {}
+    kind = kind_of(record.get("metrics") or validation_metrics(run))
     method = calibration_method(told)
     if method:
         rows["Calibration"] = method
     return {
         "rows": rows,
-        "notes": calibration_words(told),
-        "thresholds": dict(threshold) if several else {},
+        "notes": [] if kind.name == "regression" else calibration_words(told),
+        "thresholds": several,
         "calibrated": [(name, first, second) for name, first, second, _ in calibration_table(told)],
         "measured": "the rows of the results" if record.get("calibration") else "validation rows",
     }

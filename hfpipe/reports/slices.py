@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from hfpipe.reports import words
 from hfpipe.reports.kinds import beats, primary, shown
+from hfpipe.reports.noise import margin
 
 ALL = "all"
 """The slice of all rows: see ``hfpipe.evaluation.slicing``."""
@@ -125,11 +127,17 @@ def leak_words(record: Record) -> str:
 
 
 def leak_inflates(record: Record) -> bool:
-    """Whether leaked rows score better than clean ones in the metric that decides."""
+    """Whether leaked rows score better than clean ones by more than chance explains."""
     found = (record.get("slices") or {}).get(LEAK) or {}
     name = primary(record["metrics"])
-    ours, theirs = ((found.get(side) or {}).get(name) for side in (CLEAN, LEAKED))
-    return ours is not None and theirs is not None and beats(name, theirs, ours)
+    clean, leaked = found.get(CLEAN) or {}, found.get(LEAKED) or {}
+    ours, theirs = clean.get(name), leaked.get(name)
+    if ours is None or theirs is None or not beats(name, theirs, ours):
+        return False
+    # The record has no intervals of slices: every metric but an error is taken for a share.
+    like = name if name.startswith("rmse") else "share"
+    chance = math.hypot(margin(clean, like, ours), margin(leaked, like, theirs))
+    return bool(abs(ours - theirs) > chance)
 
 
 def worst_slices(record: Record) -> dict[str, Any] | None:

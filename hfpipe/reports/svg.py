@@ -82,7 +82,7 @@ def drawing(
         "svg",
         joined([*inside, *parts]),
         viewBox=f"0 0 {width:.0f} {height:.0f}",
-        style=f"max-width: {1.15 * width:.0f}px",
+        style=f"--natural: {width:.0f}px; max-width: {1.15 * width:.0f}px",
         role="img",
         aria_labelledby=f"{identity}-title {identity}-text",
     )

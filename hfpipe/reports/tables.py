@@ -15,7 +15,7 @@ from hfpipe.reports.kinds import strongest_first
 from hfpipe.reports.uncertainty import difference_of, interval_of
 
 CONFUSIONS = 12
-NO_WINNER = ("ece", "precision", "recall")
+NO_WINNER = ("ece", "classwise_ece", "precision", "recall")
 """Always giving the class frequencies is well calibrated, and always saying yes finds every row;
 neither says anything: no mark for them."""
 Record = Mapping[str, Any]

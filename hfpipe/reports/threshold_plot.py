@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 from markupsafe import Markup
 
+from hfpipe.metrics.thresholds import ThresholdCurve
 from hfpipe.reports.svg import (
     DASHES,
     Frame,
@@ -27,17 +27,7 @@ Floats = npt.NDArray[np.float64]
 NAMES = ("Precision", "Recall", "F1", "Share called positive")
 
 
-class Curve(Protocol):
-    """A :class:`hfpipe.metrics.thresholds.ThresholdCurve`: arrays of one length."""
-
-    threshold: Floats
-    precision: Floats
-    recall: Floats
-    f1: Floats
-    share: Floats
-
-
-def threshold_plot(curve: Curve, threshold: float) -> Markup:
+def threshold_plot(curve: ThresholdCurve, threshold: float) -> Markup:
     """Draw four lines over the threshold, with the chosen one marked.
 
     Args:

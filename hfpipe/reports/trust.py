@@ -29,8 +29,8 @@ def reliability_plots(kind: str, rows: Sequence[Row], record: Record) -> list[tu
         return []
     right, scores = _judged(kind, rows, record)
     names = POSITIVE if kind == "binary" else PREDICTED
-    raw = [row.get("uncalibrated") for row in rows]
-    if any(each is None for each in raw):
+    raw = [float(each) for row in rows if (each := row.get("uncalibrated")) is not None]
+    if len(raw) < len(rows):
         return [("", plots.reliability_plot(reliability(scores, right), names))]
     before = plots.reliability_plot(
         reliability(raw, right), names, "uncalibrated", "Reliability before calibration"

@@ -76,10 +76,10 @@ def interval_of(record: Record, name: str) -> Range | None:
 def difference_of(record: Record, baseline: str, name: str) -> Difference | None:
     """The paired difference to a baseline in a metric; nothing where the record has none."""
     found = ((record.get("differences") or {}).get(baseline) or {}).get(name) or {}
-    ends = [found.get(key) for key in ("value", "low", "high")]
-    if any(end is None for end in ends):
+    ends = [float(end) for key in ("value", "low", "high") if (end := found.get(key)) is not None]
+    if len(ends) < 3:
         return None
-    value, low, high = (float(end) for end in ends)
+    value, low, high = ends
     return Difference(value, low, high, DIRECTIONS.get(name) != "lower")
 
 

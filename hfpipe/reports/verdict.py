@@ -43,7 +43,7 @@ def verdict(record: Record) -> list[str]:
     else:
         other, values = found
         sentences.insert(1, _compared(record, name, value, values[name], other))
-        sentences += _another_story(metrics, values, name, other)
+        sentences += _another_story(record, values, name, other)
     leak = leak_words(record) if leak_inflates(record) else ""
     return [*sentences, *filter(None, [leak, worst_words(record)])]
 
@@ -183,7 +183,7 @@ def _paired(record: Record, difference: Difference, against: str, in_points: boo
     if difference.standing == "unclear":
         gap, ends = _gap(difference.gain, in_points, signed=True)
         return (
-            f"Whether it is better than {against} these rows do not tell: it gains {gap} "
+            f"Whether it is better than {against} these rows do not tell: the gain is {gap} "
             f"({level} interval {ends})."
         )
     if difference.standing == "better":
@@ -216,15 +216,16 @@ STORIES: Mapping[str, tuple[str, str, str]] = {
 """The metric that decides to one that may tell another story."""
 
 
-def _another_story(
-    metrics: Mapping[str, Any], other: Mapping[str, Any], name: str, baseline: str
-) -> list[str]:
+def _another_story(record: Record, other: Mapping[str, Any], name: str, baseline: str) -> list[str]:
     """Macro F1 weighs rare classes as much as frequent ones: say so if it disagrees, and so on."""
+    metrics = record["metrics"]
     second, where, so = STORIES.get(name, ("", "", ""))
     ours, theirs = metrics.get(second), other.get(second)
     if ours is None or theirs is None or not beats(name, metrics[name], other[name]):
         return []
-    if not beats(second, theirs, ours):
+    difference = difference_of(record, baseline, second)
+    behind = difference is None or difference.standing == "worse"
+    if not (behind and beats(second, theirs, ours)):
         return []
     return [
         f"But {where} it is behind: {words.within(second)} {ours:.3f} against {theirs:.3f} of "

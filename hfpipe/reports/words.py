@@ -73,10 +73,10 @@ def within(name: str) -> str:
 
 
 def signed(value: object, digits: int = 3) -> str:
-    """Write a difference with its sign, a true minus.
+    """Write a difference with its sign.
 
     >>> signed(0.0861), signed(-0.2), signed(-0.0001), signed(None)
-    ('+0.086', '\u22120.200', '0.000', 'n/a')
+    ('+0.086', '-0.200', '0.000', 'n/a')
     """
     written = number(value, digits)
     if (
@@ -85,7 +85,7 @@ def signed(value: object, digits: int = 3) -> str:
         or not re.search("[1-9]", written)
     ):
         return written.removeprefix("-")
-    return f"+{written}" if value > 0 else written.replace("-", "\u2212")
+    return f"+{written}" if value > 0 else written
 
 
 def number(value: object, digits: int = 3) -> str:

@@ -63,19 +63,20 @@ def test_the_decision_says_what_it_is_best_for(evaluations):
     rows = cells(body)
     assert rows["Threshold"] == ["0.250"]
     assert rows["Chosen for"] == [
-        "the lowest cost, a false positive costing 1 and a false negative 5 on the validation rows"
+        "the lowest cost, a false positive costing 1 and a false negative 5, on the validation rows"
     ]
     assert rows["Calibration"] == ["temperature scaling (temperature 1.500)"]
     assert rows["Calibration error (ECE)"] == ["0.099", "0.123"]
     assert "fitted on 1,600 validation rows" in body
-    assert "Why this one: it fits best." in body
+    assert "Why: it fits best." in body
 
 
 def test_before_an_evaluation_the_decision_is_the_runs(evaluations):
     run = {"threshold": 0.3, "threshold_for": "f2", "calibration": None, "temperature": None}
-    assert decision_of(run, {})["rows"] == {
-        "Threshold": "0.300",
-        "Chosen for": "the best F2, which weighs recall more than precision on the validation rows",
+    rows = decision_of(run, {})["rows"]
+    assert rows.pop("Threshold") == "0.300"
+    assert rows == {
+        "Chosen for": "the best F2, which weighs recall more than precision, on the validation rows"
     }
     again = {"threshold": 0.4, "threshold_for": "mcc"}
     assert decision_of(run, again)["rows"]["Threshold"] == "0.400"
@@ -87,6 +88,9 @@ def test_before_an_evaluation_the_decision_is_the_runs(evaluations):
         "Calibration": "temperature scaling (temperature 1.500)",
     }
     assert decision_of({}, {})["rows"] == {}
+    none = {"calibration": {"method": None, "reason": "nothing helps"}}
+    assert decision_of(none, {})["notes"][1] == "Why: nothing helps."
+    assert decision_of(none, {"metrics": {"rmse_raw": 1.0}})["notes"] == []
 
 
 def test_each_label_has_its_threshold(evaluations):

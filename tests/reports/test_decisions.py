@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from hfpipe.metrics.thresholds import ThresholdCurve
 from hfpipe.reports.decisions import (
     aim_words,
     calibration_method,
@@ -54,7 +54,7 @@ def test_what_a_threshold_is_best_for(aim, said):
         ({"threshold": 0.25}, "threshold 0.250, chosen for the best F1 on the validation rows"),
         (
             {"threshold": 0.5, "threshold_for": "f2", "split": "test"},
-            "threshold 0.500, chosen for the best F2, which weighs recall more than precision on "
+            "threshold 0.500, chosen for the best F2, which weighs recall more than precision, on "
             "the validation rows",
         ),
         (
@@ -92,7 +92,7 @@ def curve(**changes):
         "f1": np.array([0.4, 0.6667, 0.6667, 0.0]),
         "share": np.array([1.0, 0.5, 0.25, 0.0]),
     }
-    return SimpleNamespace(**found | changes)
+    return ThresholdCurve(**found | changes)
 
 
 def test_the_threshold_curve_is_four_lines_and_a_mark():
@@ -129,12 +129,13 @@ def test_calibration_is_told_with_its_reason():
     assert calibration_words(record) == [
         "The scores were calibrated by Platt scaling (slope 1.250, intercept -0.500), fitted on "
         "1,600 validation rows.",
-        "Why this one: lowest log loss in cross-validation.",
+        "Why: lowest log loss in cross-validation.",
     ]
     none = {"calibration": {"method": None, "parameters": {}, "reason": "none helped"}}
     assert calibration_method(none) == ""
     assert calibration_words(none) == [
-        "The scores are as the model gives them, not calibrated: none helped."
+        "The scores are as the model gives them, not calibrated.",
+        "Why: none helped.",
     ]
     assert calibration_words({"temperature": 1.5}) == [
         "The scores were calibrated by temperature scaling (temperature 1.500)."
@@ -166,7 +167,7 @@ def test_reliability_is_drawn_before_and_after(kind, evaluations, topics):
     table = page[page.index("After calibration</th>") :]
     assert line_of(table, "Log loss") == "Log loss 0.654 0.543"
     assert '<span class="n best">0.543</span>' in table
-    assert "Why this one: it fits best." in page
+    assert "Why: it fits best." in page
 
 
 def test_before_calibration_nothing_is_said_of_it(evaluations):

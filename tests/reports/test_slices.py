@@ -36,7 +36,9 @@ def test_leaked_rows_stand_beside_clean_ones():
     [
         (leaky(0.8, 1.0), True),
         (leaky(0.9, 0.8), False),
-        (leaky(1.4, 1.2, "rmse_log", 1.38, rmse_raw=9.0), True),
+        (leaky(0.8, 0.85), False),
+        (leaky(1.4, 0.5, "rmse_log", 1.3, rmse_raw=9.0), True),
+        (leaky(1.4, 1.2, "rmse_log", 1.38, rmse_raw=9.0), False),
         (leaky(1.2, 1.4, "rmse_log", 1.22, rmse_raw=9.0), False),
         (leaky(0.8, None), False),
     ],

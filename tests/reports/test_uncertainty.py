@@ -50,7 +50,7 @@ def record(value, low, high, metric="accuracy", ours=0.836, theirs=0.75, **more)
             (0.005, -0.012, 0.021),
             "unclear",
             "Whether it is better than TF-IDF + logistic regression (75.0 %) these rows do not "
-            "tell: it gains +0.5 points (95 % interval \u22121.2 to +2.1).",
+            "tell: the gain is +0.5 points (95 % interval -1.2 to +2.1).",
         ),
     ],
 )
