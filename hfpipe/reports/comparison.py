@@ -84,8 +84,7 @@ def verdict(board: Board) -> list[str]:
     ['a has the best accuracy: 0.900.', 'Not compared with it: b.']
     """
     best, *others = board["models"]
-    name = words.title(board["metric"])
-    name = name if name[:2].isupper() else name[0].lower() + name[1:]
+    name = words.within(board["metric"])
     if best["value"] is None:
         return [f"No model has this metric: {name}."]
     said = [f"{best['name']} has the best {name}: {words.number(best['value'])}{_between(best)}."]
