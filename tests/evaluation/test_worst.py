@@ -28,7 +28,7 @@ def columns(draw, count=COUNT):
         "lang": draw.choice(["en", "de", "fr", None], count, p=[0.5, 0.3, 0.15, 0.05]).tolist(),
         "size": draw.gamma(2, 3, count).tolist(),
         "source": draw.choice(["web", "mail"], count).tolist(),
-        "year": draw.integers(2015, 2025, count).tolist(),
+        "year": draw.integers(2020, 2025, count).tolist(),
     }
 
 
@@ -248,10 +248,10 @@ def test_chances_of_areas_are_those_of_drawing_again():
     (chance,), (gap,) = found.tests(np.where(rows, 0, -1), np.array([0]), rows | True)
     error = (found.difference(rows, rows | True) - gap) / stats.norm.isf(0.05)
     drawn = []
-    for _ in range(150):
+    for _ in range(80):
         again = [draw.choice(np.flatnonzero(side), side.sum()) for side in (rows, ~rows)]
         drawn.append(np.diff([roc_auc_score(truth[each], scores[each]) for each in again])[0])
-    assert np.std(drawn) == pytest.approx(error, rel=0.2)
+    assert np.std(drawn) == pytest.approx(error, rel=0.25)
     assert chance == pytest.approx(stats.norm.sf((areas[1] - areas[0]) / error))
     # Each row a group: the same error.
     alone = found.group_p(rows, rows | True, np.arange(1200))
