@@ -98,6 +98,7 @@ def predict(
             is written.
         RunError: The disk, the network or the model failed.
     """
+    from hfpipe.inputs.given import refuse_words
     from hfpipe.loading import load_pushed
     from hfpipe.rows.paths import find_inputs
     from hfpipe.rows.progress import progress_bar, total_bytes
@@ -114,7 +115,7 @@ def predict(
             sources, asked.texts, asked.cells(kind), block_rows=asked.block_rows, advance=advance
         )
     id_column, layout = asked.layout(found)
-    asked.refuse_words(found, id_column)
+    refuse_words(found, asked.loaded.processor, id_column)
     needed = [*asked.columns, *layout.taken.values(), *([id_column] if id_column else [])]
     written, unseen = 0, dict[str, int]()
     with (
@@ -229,24 +230,6 @@ class _Asked:
             answers = {ID: COUNTED, **answers}
         id_column = named[0] if named else None
         return id_column, Layout.of(answers, given, id_column, self.options.columns)
-
-    def refuse_words(self, found: Survey, id_column: str | None) -> None:
-        """Name the row that holds a word where the model reads a vector.
-
-        One such row makes text of the whole column, so what reads vectors could not tell which.
-
-        Raises:
-            UserError: There is one.
-        """
-        from hfpipe.inputs.given import check_lists, list_columns, row_names
-        from hfpipe.rows.streaming import blocks
-
-        lists = list_columns(self.loaded.processor)
-        spoilt = [name for name in lists if str(found.schema.field(name).type) == "string"]
-        needed = dict.fromkeys([*spoilt, *([id_column] if id_column else [])])
-        for block in blocks(found, list(needed)) if spoilt else ():
-            names = row_names(block.table, id_column, block.start)
-            check_lists(block.table.select(spoilt), names, block.source.name)
 
     def whole(self, blocks: Iterator[Block], found: Survey) -> Iterator[Block]:
         """The blocks; of a profile all rows in one, since a group's may lie anywhere."""

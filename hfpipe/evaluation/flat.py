@@ -59,6 +59,10 @@ def answers_of(
     ['prediction', 'score', 'score.a', 'score.b']
     >>> [name for name, each in answers_of(Binary(["no", "yes"]), top=1).items() if each.usual]
     ['prediction', 'score', 'label_1', 'score_1']
+    >>> said = {"prediction": "yes", "score": 0.4, "uncalibrated": 0.7}
+    >>> raw = answers_of(Binary(["no", "yes"]), calibrated=True)["uncalibrated"]
+    >>> raw.read(said, {}), raw.usual
+    (0.7, False)
     """
     labels = task.sides if isinstance(task, Binary) else task.labels
     _check_top(top, labels)

@@ -12,6 +12,7 @@ from hfpipe.errors import HfpipeError, UserError
 from hfpipe.inputs.kinds.categorical import CategoricalInput
 from hfpipe.inputs.processor import Processor
 from hfpipe.rows.identity import ROW_ID
+from hfpipe.rows.streaming import Survey, blocks
 from hfpipe.rows.values import flat_text, text_of
 
 _NESTED = ("vector", "vector_sequence")
@@ -61,10 +62,26 @@ def _as_known(text: str, known: set[str]) -> str:
     return text.lower() if text.lower() in known & {"true", "false"} else text
 
 
-def list_columns(processor: Processor) -> list[str]:
-    """The columns that hold a vector, or a list of them."""
-    kept = [each for each in processor.inputs.values() if each.schema()["kind"] in _NESTED]
-    return list(dict.fromkeys(column for each in kept for column in each.columns))
+def refuse_words(found: Survey, processor: Processor, id_column: str | None) -> None:
+    """Name the row that holds a word where the model reads a vector.
+
+    One such row makes text of the whole column, so what reads vectors could not tell which it is.
+
+    Args:
+        found: The rows.
+        processor: What reads them.
+        id_column: What names them; None for their numbers.
+
+    Raises:
+        UserError: There is one.
+    """
+    read = [each for each in processor.inputs.values() if each.schema()["kind"] in _NESTED]
+    lists = dict.fromkeys(column for each in read for column in each.columns)
+    spoilt = [column for column in lists if pa.types.is_string(found.schema.field(column).type)]
+    needed = dict.fromkeys([*spoilt, *([id_column] if id_column else [])])
+    for block in blocks(found, list(needed)) if spoilt else ():
+        names = row_names(block.table, id_column, block.start)
+        check_lists(block.table.select(spoilt), names, block.source.name)
 
 
 def check_lists(table: pa.Table, names: Sequence[str], place: str) -> None:
