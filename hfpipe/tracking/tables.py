@@ -29,8 +29,10 @@ class Table:
 
 
 def tables_of(answers: Answers, images: Mapping[str, bytes] | None = None) -> list[Table]:
-    """Metrics, slices where there are some, and errors where there are some."""
-    found = [metrics(answers.record), slices(answers.record), errors(answers, images or {})]
+    """Metrics, differences from baselines, slices, errors: those that there are."""
+    record = answers.record
+    told = [metrics(record), differences(record), slices(record), worst_slices(record)]
+    found = [*told, errors(answers, images or {})]
     return [table for table in found if table.rows]
 
 
@@ -69,6 +71,41 @@ def slices(record: Mapping[str, Any]) -> Table:
         for column, value, told in found
     ]
     return Table("slices", ["column", "value", *names], rows)
+
+
+def differences(record: Mapping[str, Any]) -> Table:
+    """How far the model is from each baseline on the same rows, with an interval.
+
+    >>> of = {"majority": {"f1": {"value": 0.2, "low": 0.1, "high": 0.3, "p": 0.01}}}
+    >>> differences({"differences": of}).rows
+    [['majority', 'f1', 0.2, 0.1, 0.3, 0.01]]
+    """
+    names = ("value", "low", "high", "p")
+    rows = [
+        [baseline, metric, *(_number(told.get(name)) for name in names)]
+        for baseline, of in (record.get("differences") or {}).items()
+        for metric, told in of.items()
+    ]
+    return Table("differences", ["baseline", "metric", *names], rows)
+
+
+def worst_slices(record: Mapping[str, Any]) -> Table:
+    """Where the model does worse than elsewhere, with enough rows to tell.
+
+    >>> found = {"slice": {"lang": "de"}, "n": 9, "metric": "f1", "value": 0.1, "rest": 0.8}
+    >>> worst_slices({"worst_slices": [found]}).rows
+    [['lang: de', 'f1', 9.0, 0.1, 0.8, None]]
+    """
+    names = ("n", "value", "rest", "p")
+    rows = [
+        [
+            ", ".join(f"{column}: {value}" for column, value in told["slice"].items()),
+            str(told["metric"]),
+            *(_number(told.get(name)) for name in names),
+        ]
+        for told in record.get("worst_slices") or ()
+    ]
+    return Table("worst_slices", ["slice", "metric", *names], rows)
 
 
 def errors(answers: Answers, images: Mapping[str, bytes]) -> Table:
@@ -115,6 +152,10 @@ def summary_of(record: Mapping[str, Any]) -> Iterator[tuple[str, float | str]]:
     calibration = record.get("calibration") or {}
     if calibration.get("method"):
         yield "calibration", calibration["method"]
+    for when in ("before", "after"):
+        for name, value in (calibration.get(when) or {}).items():
+            if isinstance(value, (int, float)):
+                yield f"{when}_calibration/{name}", value
     for baseline, told in (record.get("baselines") or {}).items():
         for name, value in told.items():
             if isinstance(value, (int, float)):

@@ -37,7 +37,20 @@ def logged(tmp_path_factory):
                 undefined={"mcc": "one class"},
                 baselines={"majority": {"accuracy": 0.25}},
                 threshold_for="f1",
-                calibration={"method": "platt"},
+                calibration={"method": "platt", "before": {"ece": 0.2}, "after": {"ece": 0.1}},
+                differences={
+                    "majority": {"f1": {"value": 0.2, "low": -0.1, "high": 0.5, "p": 0.2}}
+                },
+                worst_slices=[
+                    {
+                        "slice": {"size": 1},
+                        "n": 20,
+                        "metric": "f1",
+                        "value": 0.1,
+                        "rest": 0.9,
+                        "p": 0,
+                    }
+                ],
             )
         (folder / "report.html").write_text(PAGE)
         images = {"r0": png(9), "r1": png(7)} if make is classes else None
@@ -53,7 +66,7 @@ def logged(tmp_path_factory):
         (
             "binary",
             {"pr", "roc", "confusion_matrix", "thresholds", "reliability"},
-            {"metrics", "slices", "errors"},
+            {"metrics", "differences", "slices", "worst_slices", "errors"},
         ),
         (
             "classes",
@@ -156,9 +169,15 @@ def test_summary_has_metrics_with_intervals_and_reasons(logged):
     assert (told["validation/threshold"], told["validation/threshold_for"]) == (0.4, "f1")
     assert told["validation/majority_baseline/accuracy"] == 0.25
     assert told["validation/calibration"] == "platt"
+    assert told["validation/before_calibration/ece"] == 0.2
+    assert told["validation/after_calibration/ece"] == 0.1
     by_name = {row["metric"]: row for row in run.table("validation/metrics")}
     assert (by_name["roc_auc"]["low"], by_name["roc_auc"]["high"]) == (0.5, 0.9)
     assert by_name["accuracy"]["majority baseline"] == 0.25
+    (difference,) = run.table("validation/differences")
+    assert list(difference.values()) == ["majority", "f1", 0.2, -0.1, 0.5, 0.2]
+    (worst,) = run.table("validation/worst_slices")
+    assert list(worst.values()) == ["size: 1", "f1", 20, 0.1, 0.9, 0]
     slices = run.table("validation/slices")
     assert [(row["column"], row["value"], row["n"]) for row in slices] == [
         ("size", "1", 20),
