@@ -156,8 +156,8 @@ def test_wandb_holds_config_curves_confusion_matrix_and_report(job):
             history.append(
                 {item.key or item.nested_key[0]: json.loads(item.value_json) for item in items}
             )
-    assert config["recipe"]["name"] == "topics_minilm"
-    assert config["recipe"]["training"]["num_train_epochs"] == 2
+    assert config["name"] == "topics_minilm"
+    assert config["training.num_train_epochs"] == 2
     curve = [point for point in history if "train/loss" in point]
     steps = [point["train/global_step"] for point in curve]
     assert len(steps) >= 10
