@@ -225,6 +225,18 @@ def test_variance_beside_a_huge_target_keeps_its_digits():
     assert found == pytest.approx(sk.r2_score(truth[:10], guess[:10]), **EXACT)
 
 
+def test_equal_targets_have_no_variance_to_explain_and_nearly_equal_ones_do():
+    # 0.1 + 0.1 + 0.1 is not 3 * 0.1: the mean of the three equal targets is off by its rounding.
+    found = weighted(
+        Regression(), np.array([0.1, 0.1, 0.1, 0.7]), np.ones(4), np.array([1.0, 1.0, 1.0, 0.0])
+    )
+    assert np.isnan(found["r2_raw"])
+    near = 1e9 + np.arange(4.0)
+    guess = near + np.array([0.5, 0.0, 0.0, -0.5])
+    found = weighted(Regression(), near, guess, np.ones(4))
+    assert found["r2_raw"] == pytest.approx(0.9, **EXACT)  # 1 - 0.5 / 5
+
+
 def a_case(task, generator, rows):
     """Truth and scores of a task, with ties and classes that do not occur."""
     classes = len(task.labels)
