@@ -23,6 +23,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hfpipe.blocks import LEAKS
 from hfpipe.errors import HfpipeError
 from hfpipe.hub.endpoint import Endpoint, connect
 from hfpipe.hub.repos import find
@@ -31,7 +32,6 @@ from hfpipe.reports.kinds import primary, strongest_first
 from hfpipe.reports.words import number, title
 
 HERE = Path(__file__).resolve().parent
-LEAKS = "near-duplicate in train"
 OTHER_NAMES = {"rows.jsonl.gz": "topics.jsonl.gz"}
 HEAD = (
     "recipe",

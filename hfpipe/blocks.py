@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+LEAKS = "near-duplicate in train"
+"""The slice of an evaluation that tells rows apart which train has, too."""
+
 
 @dataclass
 class Prepare:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from hfpipe.blocks import LEAKS
 from hfpipe.errors import UserError
 from hfpipe.hub.endpoint import Endpoint
 from hfpipe.hub.publish import check_writable
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
     from hfpipe.evaluation.baselines import Guess
     from hfpipe.evaluation.decisions import Decision
     from hfpipe.evaluation.profiles import Scored
-
-LEAKS = "near-duplicate in train"
-"""The slice of rows that train has, too."""
 
 
 def evaluate(model: str, endpoint: Endpoint, options: EvaluateOptions) -> Evaluated:

@@ -84,7 +84,8 @@ def finetune(recipe: Recipe, endpoint: Endpoint, options: FinetuneOptions) -> Fi
         learned = engine_of(learning.model).learn(learning, train, validation)
         with all_alive():
             judged, decision, choice = _judge(run, learned, validation, options.quiet)
-        report = on_main(lambda: _report(run, learned, judged, tracked, report_to))
+        told = Told(tracked, report_to, options.tracking or run.folder)
+        report = on_main(lambda: _report(run, learned, judged, told))
         model = family.finish(learned.model, recipe, choice.vote if choice else None)
         story = story_of(run, learned, judged.record, decision, choice)
         on_main(lambda: keep(run, learned, judged, report, options.wandb_output))
@@ -99,7 +100,7 @@ def finetune(recipe: Recipe, endpoint: Endpoint, options: FinetuneOptions) -> Fi
                 private=not options.public,
             )
         )
-        on_main(lambda: _lineage(run, published, tracked, endpoint))
+        on_main(lambda: _lineage(run, published, told, endpoint))
     return Finetuned(
         published,
         run.folder,
@@ -139,10 +140,11 @@ def _tracked(run: Run, options: FinetuneOptions) -> Iterator[tuple[Any, tuple[st
 
     journal, names = run.learning.journal, run.learning.reporting.report_to
     with tracking(
-        run.folder,
+        options.tracking or run.folder,
         name=run.target,
-        group=run.recipe.name,
-        config={"recipe": asdict(run.recipe)},
+        group=options.group or run.recipe.name,
+        config=asdict(run.recipe),
+        tags=[run.task.name, run.recipe.model.kind],
         enabled="wandb" in names and is_main(),
         key=options.wandb_key,
         run_id=journal.tracker if journal else None,
@@ -209,9 +211,16 @@ def _judge(
     return judged, decision, choice
 
 
-def _report(
-    run: Run, learned: Learned, judged: Judged, tracked: Any, report_to: Sequence[str]
-) -> Path:
+@dataclass(frozen=True)
+class Told:
+    """Where a run is told: its W&B run, the trackers by name, and the folder of their files."""
+
+    run: Any
+    names: Sequence[str]
+    folder: Path
+
+
+def _report(run: Run, learned: Learned, judged: Judged, told: Told) -> Path:
     """The run's page, here and with every tracker."""
     from hfpipe.evaluation.pictures import thumbnails
     from hfpipe.reports.report import write_report
@@ -232,19 +241,32 @@ def _report(
         provenance=provenance(),
         pictures=pictures,
     )
-    log_evaluation(tracked, record, rows, report=report, labels=labels, images=pictures)
-    log_curves(tracked, learned.history, stages)
-    log_to(report_to, run.folder, record, rows, labels=labels, run_name=run.target)
+    log_evaluation(told.run, record, rows, report=report, labels=labels, images=pictures)
+    log_curves(told.run, learned.history, stages)
+    log_to(
+        told.names,
+        told.folder,
+        record,
+        rows,
+        labels=labels,
+        run_name=run.target,
+        project=str(run.recipe.training.get("project") or "huggingface"),
+        step=max((int(each.get("step") or 0) for each in learned.history), default=0),
+    )
     return report
 
 
-def _lineage(run: Run, published: Published, tracked: Any, endpoint: Endpoint) -> None:
-    """What the run used and what it made, as the tracker's artifacts."""
+def _lineage(run: Run, published: Published, told: Told, endpoint: Endpoint) -> None:
+    """What the run used and what it made, as the tracker's artifacts.
+
+    Files are named by their places, so they only go along where they stay: not in a suite.
+    """
     from hfpipe.tracking import Repo, log_lineage
 
     source = run.data.source
     used = [Repo(source.repo_id, source.revision, "dataset")]
     used += [Repo(each.repo_id, each.revision) for each in run.opened.origins.values()]
     made = Repo(published.repo_id, published.revision)
-    files = [run.folder / name for name in ("metrics.json", "report.html")]
-    log_lineage(tracked, endpoint.url, used=used, made=made, files=files)
+    stays = told.folder == run.folder
+    files = [run.folder / name for name in ("metrics.json", "report.html") if stays]
+    log_lineage(told.run, endpoint.url, used=used, made=made, files=files)

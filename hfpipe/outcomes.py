@@ -84,13 +84,20 @@ def _track(
         report.parent,
         name=pushed.repo_id,
         group=str(pushed.story.get("recipe") or pushed.repo_id),
-        config={"recipe": pushed.story.get("config") or {}},
+        config=pushed.story.get("config") or {},
         key=options.wandb_key,
         job_type="evaluate",
+        tags=[pushed.task.name],
     ) as run:
-        told = {"report": report, "labels": pushed.task.labels, "images": pictures}
-        split = rows.split or "file"
-        log_evaluation(run, judged.record, judged.rows, split=split, **told)
+        log_evaluation(
+            run,
+            judged.record,
+            judged.rows,
+            report=report,
+            split=rows.split or "file",
+            labels=pushed.task.labels,
+            images=pictures,
+        )
         used = [Repo(pushed.repo_id, pushed.revision)]
         used += [Repo(rows.name, rows.revision, "dataset")] if rows.split else []
         log_lineage(run, endpoint.url, used=used, files=[report, report.parent / "metrics.json"])

@@ -34,6 +34,8 @@ class FinetuneOptions:
         wandb: Whether to track the run with W&B.
         wandb_key: W&B API key, where it is not in the environment.
         wandb_output: Folder for the run's HTML report; by default the run folder.
+        group: What stands together in W&B; by default the runs of a recipe.
+        tracking: Folder for the trackers' files; by default the run folder.
         quiet: No progress bars.
         resume: Go on with the run in ``out``, or, without one, with the newest of this recipe.
     """
@@ -45,6 +47,8 @@ class FinetuneOptions:
     wandb: bool = True
     wandb_key: str | None = field(default=None, repr=False)
     wandb_output: Path | None = None
+    group: str | None = None
+    tracking: Path | None = None
     quiet: bool = False
     resume: bool = False
 

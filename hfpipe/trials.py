@@ -254,12 +254,14 @@ def _file_rows(file: Path, pushed: Pushed, need_label: bool) -> Rows:
     """The rows of a file; only a label column that the caller named must be there."""
     from datasets import Dataset
 
+    from hfpipe.inputs.given import flat_columns, with_known_categories
     from hfpipe.rows.reading import read_whole
 
     processor = pushed.processor
     beside = [processor.label, *pushed.wanted.slices, pushed.wanted.group_by]
-    wanted = processor.columns + [column for column in beside if column]
-    dataset = Dataset(read_whole(file, wanted).table)
+    wanted = flat_columns(processor) + [column for column in beside if column]
+    table = read_whole(file, wanted).table
+    processor.check_columns(Dataset(table), str(file), need_label)
+    dataset = Dataset(with_known_categories(table, processor))
     labelled = processor.label is not None and processor.label in dataset.column_names
-    processor.check_columns(dataset, str(file), need_label)
     return Rows(dataset, str(file), f"sha256:{sha256(file)}", None, str(file), labelled)

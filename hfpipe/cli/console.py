@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from hfpipe.blocks import LEAKS
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -38,7 +40,6 @@ SLICED = ("n", "roc_auc", "average_precision", "f1", "top_1_accuracy", "macro_f1
 
 QUIET_SLICES = ("length of ", "missing: ", "rows of the group")
 """Slices that are made of themselves: in the report, and here only where they are the worst."""
-LEAKS = "near-duplicate in train"
 
 
 def show_finetuned(done: Finetuned, hub: str | None, quiet: bool = False) -> None:

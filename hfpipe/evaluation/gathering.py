@@ -85,8 +85,9 @@ def values_of(dataset: Dataset, column: str) -> list[Any]:
     """A column's values; class labels by their names."""
     names = getattr(dataset.features[column], "names", None)
     if not isinstance(names, list):
-        return list(dataset[column])
-    return [names[each] if each is not None and each >= 0 else None for each in dataset[column]]
+        return list(dataset[column][:])
+    codes = dataset[column][:]
+    return [names[each] if each is not None and each >= 0 else None for each in codes]
 
 
 def check_slices(columns: list[str], dataset: Dataset, place: str) -> None:

@@ -151,7 +151,15 @@ def _worst(task: Task, scored: Scored, decision: Decision) -> list[dict[str, Any
         name: [each for each, there in zip(values, kept, strict=True) if there]
         for name, values in scored.slices.items()
     }
-    return worst_slices(task, scored.truth[kept], scored.scores[kept], columns, decision.threshold)
+    owners = [each for each, there in zip(scored.owners, kept, strict=False) if there]
+    return worst_slices(
+        task,
+        scored.truth[kept],
+        scored.scores[kept],
+        columns,
+        decision.threshold,
+        groups=owners or None,
+    )
 
 
 def _rows(

@@ -10,7 +10,7 @@ from typing import Any
 from hfpipe.evaluation.baselines import Guess
 from hfpipe.evaluation.profiles import Scored
 from hfpipe.metrics.intervals import intervals
-from hfpipe.metrics.paired import difference
+from hfpipe.metrics.paired import Difference, differences
 from hfpipe.metrics.tasks import Task, Threshold
 
 CONFIDENCE = 0.95
@@ -51,32 +51,29 @@ def uncertain(
     truth, scores = scored.truth[kept], scored.scores[kept]
     owners = [each for each, there in zip(scored.owners, kept, strict=False) if there] or None
     drawn: dict[str, Any] = {"groups": owners, "resamples": resamples, "seed": SEED}
-    found = intervals(task, truth, scores, threshold, confidence=CONFIDENCE, **drawn)
-    names = [name for name in COMPARED[task.name] if name in found]
-    differences = {
-        baseline: {
-            name: asdict(
-                difference(
-                    task,
-                    truth,
-                    scores,
-                    guess.scores,
-                    name,
-                    thresholds=(threshold, guess.threshold),
-                    **drawn,
-                )
-            )
-            for name in names
-        }
+    known = intervals(task, truth, scores, threshold, confidence=CONFIDENCE, **drawn)
+    names = [name for name in COMPARED[task.name] if name in known]
+    apart = {
+        baseline: differences(
+            task, truth, scores, guess.scores, names, (threshold, guess.threshold), **drawn
+        )
         for baseline, guess in guesses.items()
     }
     return {
-        "intervals": found,
+        "intervals": known,
         "interval_method": {
             "resamples": resamples,
             "confidence": CONFIDENCE,
             "groups": scored.owner if owners else None,
             "seed": SEED,
         },
-        "differences": differences,
+        "differences": {
+            baseline: {name: _told(each) for name, each in found.items()}
+            for baseline, found in apart.items()
+        },
     }
+
+
+def _told(found: Difference) -> dict[str, Any]:
+    """As the record has it: the confidence is that of all intervals."""
+    return {name: value for name, value in asdict(found).items() if name != "confidence"}

@@ -158,7 +158,7 @@ class Processor:
         """
         kept = [each for each in self.inputs.values() if each.readable]
         columns = list(dict.fromkeys(name for each in kept for name in each.columns))
-        values = [dataset[column] for column in columns]
+        values = [dataset[column][:] for column in columns]  # a whole column: much faster
         if not columns:
             return [{} for _ in range(len(dataset))]
         return [dict(zip(columns, each, strict=True)) for each in zip(*values, strict=True)]

@@ -111,5 +111,5 @@ def _load(endpoint: Endpoint, repo_id: str, revision: str) -> DatasetDict:
 def row_ids(dataset: Dataset) -> list[str]:
     """The rows' stable ids; their positions where hfpipe did not make the dataset."""
     if "row_id" in dataset.column_names:
-        return [str(value) for value in dataset["row_id"]]
+        return [str(value) for value in dataset["row_id"][:]]
     return [str(position) for position in range(len(dataset))]

@@ -6,15 +6,15 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from hfpipe.blocks import LEAKS
 from hfpipe.reports import words
 from hfpipe.reports.kinds import beats, primary, shown
 from hfpipe.reports.noise import margin
 
 ALL = "all"
 """The slice of all rows: see ``hfpipe.evaluation.slicing``."""
-AUTOMATIC = ("length of ", "missing: ", "rows of the group", "near-duplicate in train")
+AUTOMATIC = ("length of ", "missing: ", "rows of the group", LEAKS)
 """How the columns begin that are there wherever the worst slices were looked for."""
-LEAK = "near-duplicate in train"
 LEAKED, CLEAN = "leaked", "clean"
 FEW = 30
 """Below so many rows a slice is marked: chance alone moves its metrics by tens of points."""
@@ -34,7 +34,7 @@ def slice_tables(record: Record) -> list[dict[str, Any]]:
     wanted = shown(record["metrics"])
     tables = []
     for column, values in (record.get("slices") or {}).items():
-        if column == LEAK:
+        if column == LEAKS:
             continue
         own = {name: None for each in values.values() for name in each if name != "intervals"}
         extras = [name for name in own if name not in record["metrics"] and name != "n"]
@@ -61,7 +61,7 @@ def leak_of(record: Record) -> dict[str, Any] | None:
     Returns:
         ``sentence``, and ``rows``: metric, then its value on all, clean and leaked rows.
     """
-    found = (record.get("slices") or {}).get(LEAK)
+    found = (record.get("slices") or {}).get(LEAKS)
     if not found:
         return None
     clean, leaked = found.get(CLEAN) or {"n": 0}, found.get(LEAKED) or {"n": 0}
@@ -102,7 +102,7 @@ def leak_words(record: Record) -> str:
     ... )[:60]
     '10 of 100 rows (10.0 %) have a near-duplicate among the rows'
     """
-    found = (record.get("slices") or {}).get(LEAK)
+    found = (record.get("slices") or {}).get(LEAKS)
     if not found:
         return ""
     clean, leaked = found.get(CLEAN) or {"n": 0}, found.get(LEAKED) or {"n": 0}
@@ -128,7 +128,7 @@ def leak_words(record: Record) -> str:
 
 def leak_inflates(record: Record) -> bool:
     """Whether leaked rows score better than clean ones by more than chance explains."""
-    found = (record.get("slices") or {}).get(LEAK) or {}
+    found = (record.get("slices") or {}).get(LEAKS) or {}
     name = primary(record["metrics"])
     clean, leaked = found.get(CLEAN) or {}, found.get(LEAKED) or {}
     ours, theirs = clean.get(name), leaked.get(name)

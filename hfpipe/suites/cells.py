@@ -21,6 +21,8 @@ from hfpipe.suites.planning import Cell
 from hfpipe.version import __version__
 
 RUNNING = ".running"
+TRACKED = "tracking"
+"""Where the trackers of each cell keep their files: offline runs are synced from there."""
 STATE = "cell.json"
 
 
@@ -127,7 +129,11 @@ class CellRunner:
         shutil.rmtree(work, ignore_errors=True)
         started = time.perf_counter()
         options = FinetuneOptions(
-            target=self.repo_id(cell), out=work / "run", quiet=True, **self.finetuning
+            target=self.repo_id(cell),
+            out=work / "run",
+            tracking=self.out / TRACKED / cell.name,  # outlives the run folder
+            quiet=True,
+            **self.finetuning,
         )
         tuned = finetune(cell.recipe, self.endpoint, options)
         pushed = f"{tuned.model.repo_id}@{tuned.model.revision}"

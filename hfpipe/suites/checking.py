@@ -66,7 +66,7 @@ def check_cells(cells: Sequence[Cell], endpoint: Endpoint) -> dict[str, Ground]:
 
 
 def _load(cell: Cell, endpoint: Endpoint) -> TrainingData:
-    from hfpipe.evaluation.judging import check_slices
+    from hfpipe.evaluation.gathering import check_slices
     from hfpipe.inputs.training_data import load_training_data
 
     seed = int(cell.recipe.training.get("seed", 42))

@@ -129,6 +129,7 @@ def run_suite(
     further = {
         "rows": options.rows,
         "public": options.public,
+        "group": suite.name,
         "wandb": options.wandb,
         "wandb_key": options.wandb_key,
     }

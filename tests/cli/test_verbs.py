@@ -27,7 +27,7 @@ ALIASES = {
     ),
 }
 VERBS = (
-    *(("prepare",), ("finetune",), ("evaluate",), ("demo",), ("env",)),
+    *(("prepare",), ("finetune",), ("evaluate",), ("predict",), ("compare",), ("demo",), ("env",)),
     *(("recipes", verb) for verb in ("list", "show", "copy", "validate")),
     *(("hub", verb) for verb in ("serve", "import", "status")),
 )

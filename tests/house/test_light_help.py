@@ -23,7 +23,10 @@ finally:
 """
 
 
-@pytest.mark.parametrize("verb", [[], ["prepare"], ["finetune"], ["evaluate"], ["hub"]])
+LIGHT = [[], *([verb] for verb in ("prepare", "finetune", "evaluate", "predict", "compare", "hub"))]
+
+
+@pytest.mark.parametrize("verb", LIGHT, ids=" ".join)
 def test_help_imports_nothing_heavy(verb):
     command = [sys.executable, "-c", ASK, json.dumps([*verb, "--help"])]
     done = subprocess.run(command, capture_output=True, text=True)
