@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hfpipe.blocks import LEAKS
 from hfpipe.errors import UserError
@@ -140,7 +140,8 @@ def _with_leaks(scored: Scored, pushed: Pushed, rows: Rows, home: Source | None)
     """The rows, told apart by whether train has a near-duplicate."""
     from hfpipe.evaluation.leaks import near_duplicates_in_train
 
-    if home is None or "train" not in home.splits or rows.split == "train":
+    labelled = pushed.task.labelled(scored.truth).any()
+    if home is None or "train" not in home.splits or rows.split == "train" or not labelled:
         return scored
     fitted, train = pushed.fitted, home.splits["train"]
     if not fitted.columns:
@@ -149,8 +150,7 @@ def _with_leaks(scored: Scored, pushed: Pushed, rows: Rows, home: Source | None)
         fitted.check_columns(train, home.place, need_label=False)
     except UserError:  # not what the model was trained for
         return scored
-    renamed = rows.dataset.rename_columns(pushed.renamed)
-    found = near_duplicates_in_train(fitted, train, renamed)
+    found = near_duplicates_in_train(pushed.processor, train, rows.dataset, train_processor=fitted)
     return replace(scored, slices={**scored.slices, LEAKS: found.column})
 
 
@@ -189,9 +189,10 @@ def _guesses(
     """What simple models say, fitted on the train split of the same dataset."""
     from hfpipe.evaluation.baselines import baseline_guesses
 
-    fitted = pushed.fitted if pushed.fitted.columns else pushed.processor
-    if fitted.label is None:
-        fitted = replace(fitted, label=pushed.processor.label)
+    asked = pushed.processor
+    # The caller's columns are those of the dataset that is scored.
+    named = source is rows.source or not pushed.fitted.columns
+    fitted = asked if named else replace(pushed.fitted, label=pushed.fitted.label or asked.label)
     labelled = pushed.task.labelled(scored.truth).any()
     if source is None or "train" not in source.splits or not labelled:
         return None
@@ -202,6 +203,14 @@ def _guesses(
         validation = (held_out, fitted.target.encode(held_out, source.place)) if held_out else None
     except UserError:  # not what the model was trained for: it is scored without baselines
         return None
-    given: dict[str, Any] = {"aim": pushed.wanted.threshold_for, "validation": validation}
-    renamed = rows.dataset.rename_columns(pushed.renamed)
-    return baseline_guesses(pushed.task, fitted, train, truth, renamed, scored.truth, **given)
+    return baseline_guesses(
+        pushed.task,
+        asked,
+        train,
+        truth,
+        rows.dataset,
+        scored.truth,
+        aim=pushed.wanted.threshold_for,
+        validation=validation,
+        train_processor=fitted,
+    )

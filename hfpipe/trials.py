@@ -103,12 +103,6 @@ class Pushed:
         return Decision.of(self.story)
 
     @property
-    def renamed(self) -> dict[str, str]:
-        """The caller's columns → those of training."""
-        pairs = zip(self.processor.columns, self.fitted.columns, strict=False)
-        return {new: old for new, old in pairs if new != old}
-
-    @property
     def choice(self) -> ProfileChoice | None:
         """Of a profile."""
         from hfpipe.evaluation.profiles import ProfileChoice
