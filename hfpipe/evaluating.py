@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 from hfpipe.blocks import LEAKS
 from hfpipe.errors import UserError
 from hfpipe.hub.endpoint import Endpoint
-from hfpipe.hub.publish import check_writable
 from hfpipe.inputs.splits import Source
-from hfpipe.outcomes import Evaluated, push, written
+from hfpipe.outcomes import Evaluated, check_pushable, push, written
 from hfpipe.rows.paths import writable_parent
 from hfpipe.trials import EvaluateOptions, Pushed, Rows, choose_rows, home_of, load_subject
 
@@ -88,14 +87,7 @@ def _check(pushed: Pushed, endpoint: Endpoint, options: EvaluateOptions) -> None
                 "aggregation, chosen for the best F1 when it was trained"
             )
     if options.push:
-        if not pushed.story:
-            raise UserError(
-                f"--push: model repo '{pushed.repo_id}' was not made by hfpipe, so its card is not "
-                "ours to write"
-            )
-        if options.file is not None:
-            raise UserError("--push: only results on a dataset repo can be pushed, not on a file")
-        check_writable(endpoint, pushed.repo_id, "model")
+        check_pushable(pushed, options, endpoint)
 
 
 def _said(

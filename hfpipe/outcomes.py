@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hfpipe.errors import UserError
 from hfpipe.hub.endpoint import Endpoint
 from hfpipe.hub.provenance import provenance
-from hfpipe.hub.publish import Published
+from hfpipe.hub.publish import Published, check_writable
+from hfpipe.hub.repos import find, read_json
 from hfpipe.inputs.processor import Processor
 from hfpipe.trials import EvaluateOptions, Pushed, Rows
 
@@ -103,17 +105,57 @@ def _track(
         log_lineage(run, endpoint.url, used=used, files=[report, report.parent / "metrics.json"])
 
 
+def check_pushable(pushed: Pushed, options: EvaluateOptions, endpoint: Endpoint) -> None:
+    """What is pushed is what the newest model of the repo, as it was pushed, does on a whole split.
+
+    Raises:
+        UserError: The results would be of something else, or the repo is not ours to write.
+    """
+    if not pushed.story:
+        raise UserError(
+            f"--push: model repo '{pushed.repo_id}' was not made by hfpipe, so its card is not "
+            "ours to write"
+        )
+    if options.file is not None:
+        raise UserError("--push: only results on a dataset repo can be pushed, not on a file")
+    if options.rows is not None:
+        raise UserError(
+            f"--push: only results on a whole split can be pushed, not on its first {options.rows} "
+            "rows: leave --examples out"
+        )
+    if options.threshold_for:
+        raise UserError(
+            f"--push: the pushed model does not decide by --threshold-for {options.threshold_for}, "
+            "so its card cannot say so: leave one of the two out, or train it with "
+            "evaluation.threshold_for"
+        )
+    check_writable(endpoint, pushed.repo_id, "model")
+    _check_newest(pushed, endpoint)
+
+
+def _check_newest(pushed: Pushed, endpoint: Endpoint) -> None:
+    """Each run has its own story, and a commit of results leaves it as it is."""
+    _, newest = find(endpoint, pushed.repo_id, "model")
+    if read_json(endpoint, pushed.repo_id, "model", "hfpipe/run.json", newest) != pushed.story:
+        raise UserError(
+            f"--push: model repo '{pushed.repo_id}' holds another model by now than the one of "
+            f"commit {pushed.revision[:12]}, and its card is of that: evaluate "
+            f"{pushed.repo_id} without a revision"
+        )
+
+
 def push(judged: Judged, pushed: Pushed, endpoint: Endpoint) -> Published:
     """Put the results into the model's repo, in one commit.
 
     Raises:
-        UserError: See ``hfpipe.hub.repos.hub_errors``.
+        UserError: The model was trained anew meanwhile; see also ``hfpipe.hub.repos.hub_errors``.
         RunError: The Hub failed; the repo is as it was.
     """
     from hfpipe.evaluation.pushing import push_results, today
     from hfpipe.reports.cards import model_card
     from hfpipe.reports.eval_results import eval_results_files
 
+    _check_newest(pushed, endpoint)  # scoring may have taken long
     told, story = judged.record.to_dict(), pushed.story
     card = model_card(
         repo_id=pushed.repo_id,

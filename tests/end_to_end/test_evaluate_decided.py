@@ -128,6 +128,33 @@ def test_what_cannot_be_pushed_is_refused_before_any_row_is_scored(cli, tuned, t
 
 
 @pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        (("--examples", "5"), "not on its first 5 rows"),
+        (("--threshold-for", "cost=20:1"), "does not decide by --threshold-for cost=20:1"),
+    ],
+)
+def test_only_what_the_pushed_model_does_on_a_split_is_pushed(cli, tuned, tmp_path, given, line):
+    ran = cli("evaluate", tuned.model.repo_id, "--push", "--out", tmp_path / "no", *given)
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert line in ran.err
+    assert not (tmp_path / "no").exists()
+
+
+def test_results_of_an_earlier_model_are_not_pushed_over_a_newer_one(cli, hub, dataset, tmp_path):
+    given = {"task": "binary", "training": {"num_train_epochs": 1}}
+    first = tune(hub, tmp_path, "decided-twice", dataset, MLP, METADATA, **given).model
+    second = tune(hub, tmp_path, "decided-twice", dataset, MLP, METADATA, task="binary").model
+    assert first.revision != second.revision
+    flags = ("--push", "--no-baselines", "--out", tmp_path / "out")
+    ran = cli("evaluate", f"{first.repo_id}@{first.revision}", *flags)
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert "holds another model by now" in ran.err
+    ran = cli("evaluate", f"{first.repo_id}@{second.revision}", *flags)
+    assert ran.code == 0, ran.err
+
+
+@pytest.mark.parametrize(
     ("aim", "line"),
     [("f", "threshold"), ("precision_at_recall=2", "recall"), ("youdn", "did you mean 'youden'")],
 )
