@@ -58,7 +58,7 @@ def evaluate(model: str, endpoint: Endpoint, options: EvaluateOptions) -> Evalua
         scored,
         decision=decision,
         choice=pushed.choice,
-        guesses=None if alone else _guesses(pushed, rows, scored, rows.source or home),
+        guesses=None if alone else _guesses(pushed, rows, scored, rows.source or home, decision),
         wanted=pushed.wanted,
         model=pushed.repo_id,
         model_revision=pushed.revision,
@@ -176,9 +176,12 @@ def _fitted_anew(pushed: Pushed, home: Source | None, options: EvaluateOptions) 
 
 
 def _guesses(
-    pushed: Pushed, rows: Rows, scored: Scored, source: Source | None
+    pushed: Pushed, rows: Rows, scored: Scored, source: Source | None, decision: Decision
 ) -> dict[str, Guess] | None:
-    """What simple models say, fitted on the train split of the same dataset."""
+    """What simple models say, fitted on the train split of the same dataset.
+
+    They are calibrated where somebody tried to calibrate the model.
+    """
     from hfpipe.evaluation.baselines import baseline_guesses
 
     asked = pushed.processor
@@ -203,6 +206,7 @@ def _guesses(
         rows.dataset,
         scored.truth,
         aim=pushed.wanted.threshold_for,
+        calibrate=decision.calibration is not None,
         validation=validation,
         train_processor=fitted,
     )

@@ -194,7 +194,7 @@ def _judge(
     aggregation = own.get("aggregation", "mean") if profile else None
     decision, choice = fit_choices(run.task, scored, wanted, aggregation, own.get("threshold"))
     beside = wanted.baselines and choice is None
-    guesses = validation_guesses(run.task, data, wanted.threshold_for) if beside else None
+    guesses = validation_guesses(run.task, data, wanted) if beside else None
     judged = judge(
         run.task,
         scored,

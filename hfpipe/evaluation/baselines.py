@@ -22,6 +22,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
 from hfpipe.errors import UserError
+from hfpipe.evaluation.decisions import Decision
 from hfpipe.evaluation.features import Design, words_vectorizer
 from hfpipe.evaluation.simple_models import (
     PENALTY,
@@ -147,6 +148,7 @@ def baseline_guesses(
     *,
     threshold: Threshold | None = None,
     aim: str = "f1",
+    calibrate: bool = False,
     validation: tuple[Dataset, npt.ArrayLike] | None = None,
     train_processor: Processor | None = None,
     seed: int = 0,
@@ -171,7 +173,9 @@ def baseline_guesses(
         threshold: Of every baseline, where the task has one; by default the best for ``aim`` on
             ``validation``, and 0.5 without it. That of ``majority`` is always 0.5.
         aim: What thresholds are chosen for, as the model's is.
-        validation: Rows and labels that thresholds are fitted on.
+        calibrate: Whether to calibrate on ``validation`` where that helps, as the model's scores
+            are: else a difference in log loss would be the calibration's. Not ``majority``.
+        validation: Rows and labels that calibrations and thresholds are fitted on.
         train_processor: The processor with the names that the columns have in ``train`` and
             ``validation``, where ``rows`` has others.
         seed: Of the boosted trees.
@@ -185,7 +189,8 @@ def baseline_guesses(
     first = train_processor or processor
     lots = [_labelled(task, train, train_truth), _labelled(task, rows, truth)]
     processors = [first, processor]
-    if validation is not None and task.default_threshold is not None and threshold is None:
+    wanted = task.default_threshold is not None or (calibrate and isinstance(task, Classification))
+    if validation is not None and wanted and threshold is None:
         lots.append(_labelled(task, *validation))
         processors.append(first)
     answers = [np.asarray(lot[1]) for lot in lots]
@@ -198,8 +203,10 @@ def baseline_guesses(
     found = {trivial: Guess(guess)}
     design = Design.of(processors, [lot[0] for lot in lots])
     for name, scores in _guesses(task, design, answers[0], seed).items():
-        at = threshold if len(lots) < 3 else task.best_threshold(answers[2], scores[1], aim)
-        found[name] = Guess(scores[0], at)
+        decision = Decision(threshold)
+        if len(lots) > 2:
+            decision = Decision.fit(task, answers[2], scores[1], aim, calibrate=calibrate)
+        found[name] = Guess(decision.apply(scores[0]), decision.threshold)
     return found
 
 

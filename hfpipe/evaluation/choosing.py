@@ -55,8 +55,8 @@ def fit_choices(
     return decision, choice
 
 
-def validation_guesses(task: Task, data: TrainingData, aim: str) -> dict[str, Guess]:
-    """The baselines on the validation rows; their thresholds are chosen there, as the model's."""
+def validation_guesses(task: Task, data: TrainingData, wanted: Evaluation) -> dict[str, Guess]:
+    """The baselines on the validation rows, calibrated and decided there as the model is."""
     processor, target = data.processor, data.processor.target
     truths = [target.encode(rows, data.source.place) for rows in (data.train, data.validation)]
     return baseline_guesses(
@@ -66,6 +66,7 @@ def validation_guesses(task: Task, data: TrainingData, aim: str) -> dict[str, Gu
         truths[0],
         data.validation,
         truths[1],
-        aim=aim,
+        aim=wanted.threshold_for,
+        calibrate=wanted.calibrate,
         validation=(data.validation, truths[1]),
     )

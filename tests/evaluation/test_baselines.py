@@ -8,7 +8,12 @@ import numpy as np
 import pytest
 
 from hfpipe.errors import UserError
-from hfpipe.evaluation.baselines import majority, task_baselines, tfidf_logistic_regression
+from hfpipe.evaluation.baselines import (
+    baseline_guesses,
+    majority,
+    task_baselines,
+    tfidf_logistic_regression,
+)
 from hfpipe.inputs.processor import Processor
 from hfpipe.metrics.tasks import task_of
 from hfpipe.recipe import Input
@@ -215,6 +220,32 @@ def test_thresholds_come_from_validation():
     fixed = task_baselines(*given, validation=(train, truth), threshold=0.0)
     assert fixed["logistic_regression"]["recall"] == 1.0
     assert fixed["logistic_regression"]["precision"] == pytest.approx(0.1)
+
+
+def test_classes_are_calibrated_on_validation_alone():
+    """Few rows of many numbers: the model is much surer than it is right."""
+    random = np.random.default_rng(0)
+    task, truth = task_of("classification", ["a", "b", "c"]), np.arange(690) % 3
+    vectors = random.normal(size=(690, 30)) + 0.5 * np.eye(30)[truth]
+    known = rows(vector=vectors.tolist())
+    train, held_out, scored = (
+        known.select(range(*part)) for part in ((0, 90), (90, 390), (390, 690))
+    )
+    processor = fit(train, v=VECTOR)
+
+    def scores(labels, **given):
+        lots = (train, truth[:90], scored, labels)
+        found = baseline_guesses(task, processor, *lots, **given)
+        return found["logistic_regression"].scores
+
+    validation = (held_out, truth[90:390])
+    plain = scores(truth[390:], validation=validation)
+    found = scores(truth[390:], validation=validation, calibrate=True)
+    assert (found.argmax(axis=1) == plain.argmax(axis=1)).all()
+    losses = [task.metrics(truth[390:], each)["log_loss"] for each in (plain, found)]
+    assert losses[1] < losses[0] - 0.2
+    other = scores(truth[390:][::-1], validation=validation, calibrate=True)
+    assert (other == found).all(), "the labels of the scored rows have no say"
 
 
 def test_a_regression_has_the_mean_and_ridge():
