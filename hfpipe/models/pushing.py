@@ -28,6 +28,8 @@ MODEL_FILES = (
     "processor.safetensors",
 )
 """What an earlier model may have left in its repo, and a loader would take for this one's."""
+RESULTS = (".eval_results/*", "hfpipe/evaluation/*")
+"""What ``hfpipe evaluate --push`` said of an earlier model; the Hub would show it of this one."""
 CHECKPOINTS = ("last-checkpoint/*", "checkpoint-*/*")
 """Where ``training.hub_strategy`` puts whole checkpoints."""
 
@@ -41,7 +43,7 @@ def push_model(
     *,
     private: bool = True,
 ) -> Published:
-    """Save a model and push it; files of an earlier model leave in the same commit.
+    """Save a model and push it; files and results of an earlier model leave in the same commit.
 
     Args:
         endpoint: The Hub.
@@ -69,6 +71,6 @@ def push_model(
             files,
             message,
             private=private,
-            delete=MODEL_FILES,
+            delete=(*MODEL_FILES, *RESULTS),
             keep=CHECKPOINTS,
         )

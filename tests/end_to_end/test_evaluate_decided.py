@@ -141,12 +141,22 @@ def test_only_what_the_pushed_model_does_on_a_split_is_pushed(cli, tuned, tmp_pa
     assert not (tmp_path / "no").exists()
 
 
-def test_results_of_an_earlier_model_are_not_pushed_over_a_newer_one(cli, hub, dataset, tmp_path):
+def test_results_of_an_earlier_model_go_with_it(cli, hub, dataset, tmp_path):
+    from hfpipe.hub.repos import api
+
+    def results(revision: str) -> set[str]:
+        names = api(hub).list_repo_files("local/decided-twice", revision=revision)
+        return {name.partition("/")[0] for name in names if "eval" in name}
+
     given = {"task": "binary", "training": {"num_train_epochs": 1}}
-    first = tune(hub, tmp_path, "decided-twice", dataset, MLP, METADATA, **given).model
-    second = tune(hub, tmp_path, "decided-twice", dataset, MLP, METADATA, task="binary").model
-    assert first.revision != second.revision
     flags = ("--push", "--no-baselines", "--out", tmp_path / "out")
+    first = tune(hub, tmp_path, "decided-twice", dataset, MLP, METADATA, **given).model
+    ran = cli("evaluate", first.repo_id, *flags)
+    assert ran.code == 0, ran.err
+    assert results("main") == {".eval_results", "hfpipe"}
+    second = tune(hub, tmp_path, "decided-twice", dataset, MLP, METADATA, task="binary").model
+    assert results(second.revision) == set()
+
     ran = cli("evaluate", f"{first.repo_id}@{first.revision}", *flags)
     assert (ran.code, ran.err.count("\n")) == (2, 1)
     assert "holds another model by now" in ran.err
