@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hfpipe.blocks import Evaluation
-from hfpipe.errors import UserError, nearest
+from hfpipe.errors import RunError, UserError, nearest
 from hfpipe.evaluation.profiles import Scored
 from hfpipe.inputs.processor import Processor
 from hfpipe.inputs.splits import row_ids
@@ -41,9 +41,11 @@ def scored_rows(
 
     Raises:
         UserError: A column is not there.
+        RunError: A score is not finite: no decision may be made of it.
     """
     from hfpipe.evaluation.conditions import automatic_columns
 
+    _check_finite(dataset, scores, place)
     columns = [*wanted.slices, *([wanted.group_by] if wanted.group_by else [])]
     check_slices(columns, dataset, place)
     groups = groups_of(dataset, wanted.group_by, place) if wanted.group_by else []
@@ -62,6 +64,17 @@ def scored_rows(
         owners=owners,
         owner=owner,
     )
+
+
+def _check_finite(dataset: Dataset, scores: np.ndarray, place: str) -> None:
+    broken = np.flatnonzero(
+        np.logical_not(np.isfinite(scores).reshape(len(scores), -1).all(axis=1))
+    )
+    if broken.size:
+        raise RunError(
+            f"{place}: row '{row_ids(dataset)[broken[0]]}': the model's score is not finite "
+            f"({broken.size:,} such rows): it diverged in training, so train it again"
+        )
 
 
 def groups_of(dataset: Dataset, column: str, place: str) -> list[str]:

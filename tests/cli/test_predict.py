@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -262,6 +263,26 @@ def test_a_missing_column_is_named_with_the_nearest(cli, pushed, tmp_path):
     ran = cli("predict", pushed("answer"), "--input", file, "--output", tmp_path / "out.csv")
     assert ran.code == 2
     assert f"{file} has no column 'channel'; did you mean 'chanel'?" in ran.err
+
+
+@pytest.mark.parametrize("verb", ["predict", "evaluate"])
+def test_scores_that_are_no_numbers_are_never_decided_on(cli, hub, pushed, tmp_path, verb):
+    from huggingface_hub import HfApi, snapshot_download
+    from safetensors.numpy import load_file, save_file
+
+    copy = Path(snapshot_download(pushed("answer"), local_dir=tmp_path / "copy", token=hub.token))
+    weights = load_file(copy / "model.safetensors")
+    weights["head.output.bias"] *= np.nan
+    save_file(weights, copy / "model.safetensors", metadata={"format": "pt"})
+    api = HfApi(hub.url, token=hub.token)
+    api.create_repo("local/predict-nan", exist_ok=True)
+    api.upload_folder(repo_id="local/predict-nan", folder_path=copy)
+    file = write_jsonl(tmp_path / "in.jsonl", given(9))
+    given_to = {"predict": ("--input", file, "--output"), "evaluate": ("--file", file, "--out")}
+    ran = cli(verb, "local/predict-nan", *given_to[verb], tmp_path / "out.csv", "--quiet")
+    assert (ran.code, ran.out) == (1, ""), ran.out
+    assert f"{file}: row '3-0': the model's score is not finite (9 such rows)" in ran.err
+    assert sorted(os.listdir(tmp_path)) == ["copy", "in.jsonl"]
 
 
 def test_rows_have_their_own_ids_or_are_counted(hub, pushed, tmp_path):
