@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -98,14 +100,36 @@ def _load(endpoint: Endpoint, repo_id: str, revision: str) -> DatasetDict:
 
     with hub_errors(endpoint, repo_id, "dataset", revision):
         try:
-            splits = load_dataset(repo_id, revision=revision, token=endpoint.token or False)
+            with _silent():
+                splits = load_dataset(repo_id, revision=revision, token=endpoint.token or False)
         except (DatasetGenerationError, DatasetNotFoundError, ValueError) as error:
-            cause = " ".join(str(error.__cause__ or error).split())[:200]
-            raise UserError(f"dataset repo '{repo_id}' cannot be loaded: {cause}") from error
+            raise UserError(f"{_place(repo_id)} cannot be loaded: {_why(error)}") from error
     for name, rows in splits.items():
         if is_sharded(rows):
             splits[name] = unpacked(rows)
     return splits
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """``datasets`` logs a file that it cannot read, schema and all, and then raises."""
+    logger = logging.getLogger("datasets")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def _why(error: Exception) -> str:
+    """What ``datasets`` found wrong, in a line."""
+    from datasets.table import CastError
+
+    cause = error.__cause__ or error
+    if isinstance(cause, CastError):
+        return f"all files of all splits must have the same columns, and {cause.details()}"[:300]
+    return " ".join(str(cause).split())[:200]
 
 
 def row_ids(dataset: Dataset) -> list[str]:
