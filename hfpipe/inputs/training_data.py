@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hfpipe.errors import UserError
 from hfpipe.hub.endpoint import Endpoint
 from hfpipe.inputs.encoding import encode_rows
 from hfpipe.inputs.fitting import check_recipe, fit_inputs, fit_processor
@@ -114,6 +115,11 @@ def load_training_data(
     kept, counts = {}, {}
     for split, found in splits.items():
         labelled = _with_labels(found, target, f"{source.place}, split '{split}'")
+        if not len(labelled):
+            raise UserError(
+                f"{source.place}, split '{split}': no row has a label in '{target.column}': there "
+                "is nothing to learn or to choose by"
+            )
         kept[split] = downsample(labelled, rows, seed)
         counts[split] = {
             "in": len(found),

@@ -95,6 +95,13 @@ def test_a_regression_keeps_the_rows_that_have_a_number(hub):
     )
 
 
+def test_a_validation_split_without_labels_is_refused(hub):
+    rows = [{**row, "y": None} for row in numbers(10, 2)]
+    push_rows(hub, "local/unlabelled", None, train=numbers(30, 1), validation=rows)
+    with pytest.raises(UserError, match="split 'validation': no row has a label in 'y'"):
+        load(hub, "local/unlabelled")
+
+
 def test_a_leak_is_refused_before_the_rows_are_loaded(hub):
     # Rows that nothing could load: the refusal comes first.
     from hfpipe.hub.publish import publish
