@@ -89,11 +89,16 @@ def predict(
 
 
 def _listed(text: str | None) -> list[str]:
-    """The names in a list with commas; one with a comma in it stands in quotes."""
-    import csv
+    r"""The names in a list with commas; one with a comma or a line's end in it stands in quotes.
 
-    found = next(csv.reader([text or ""], skipinitialspace=True), [])
-    return [name.strip() for name in found if name.strip()]
+    >>> _listed('id, "a,b",\n c\n"d\ne"')
+    ['id', 'a,b', 'c', 'd\ne']
+    """
+    import csv
+    import io
+
+    lines = csv.reader(io.StringIO(text or "", newline=""), skipinitialspace=True)
+    return [name.strip() for found in lines for name in found if name.strip()]
 
 
 def _show(done: Predicted, quiet: bool) -> None:
@@ -106,7 +111,8 @@ def _show(done: Predicted, quiet: bool) -> None:
             console.print(line, markup=False)
     for note in done.notes:
         console.print(f"note: {note}", markup=False)
-    names = ", ".join([*done.columns[:6], *(["…"] if len(done.columns) > 6 else [])])
+    first = [" ".join(name.splitlines()) for name in done.columns[:6]]
+    names = ", ".join([*first, *(["…"] if len(done.columns) > 6 else [])])
     what = "rows" if done.rows == done.read else f"groups of {done.read:,} rows"
     console.print(f"wrote   {done.output} ({done.rows:,} {what}: {names})", markup=False)
 
