@@ -90,7 +90,7 @@ def aim_of(text: str) -> Aim:
     if name in _PLAIN and not given:
         return Aim(name, _PLAIN[name])
     beta = re.fullmatch(r"f(\d+(?:\.\d+)?)", name)
-    if beta and not given and float(beta[1]) > 0:
+    if beta and not given and 0 < float(beta[1]) < 1e100:
         return Aim(name, _f_beta(float(beta[1])))
     raise UserError(f"no threshold aim '{text}'{nearest(str(text), FORMS)}")
 
