@@ -97,7 +97,18 @@ class LoadedModel:
             groups_of(dataset, profile["group_by"], "rows")
         encoded = encode_rows(self.processor, dataset, self.tools, "rows", quiet=True)
         collator = Collator(self.processor, self.tools, flat=self.flat)
-        outputs = predict_outputs(self.scorer, collator, encoded, task, batch_size, quiet=True)
+        # As the rows were scored that calibration and threshold were fitted on.
+        asked = self.story.get("config", {}).get("evaluation", {})
+        outputs = predict_outputs(
+            self.scorer,
+            collator,
+            encoded,
+            task,
+            batch_size,
+            quiet=True,
+            bf16=bool(asked.get("bf16")),
+            max_tokens=asked.get("max_tokens"),
+        )
         owner = profile["group_by"] if profile else None
         # Nothing is scored here, so there is nothing to slice or to draw anew.
         plain = Evaluation(group_by=owner, automatic_slices=False, resamples=0)

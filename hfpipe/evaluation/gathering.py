@@ -49,7 +49,7 @@ def scored_rows(
     columns = [*wanted.slices, *([wanted.group_by] if wanted.group_by else [])]
     check_slices(columns, dataset, place)
     groups = groups_of(dataset, wanted.group_by, place) if wanted.group_by else []
-    owners = [str(each) for each in values_of(dataset, owner)] if owner else []
+    owners = owners_of(dataset, owner) if owner else []
     slices = {column: values_of(dataset, column) for column in wanted.slices}
     if wanted.automatic_slices:
         slices |= automatic_columns(processor, dataset, owners or None)
@@ -75,6 +75,12 @@ def _check_finite(dataset: Dataset, scores: np.ndarray, place: str) -> None:
             f"{place}: row '{row_ids(dataset)[broken[0]]}': the model's score is not finite "
             f"({broken.size:,} such rows): it diverged in training, so train it again"
         )
+
+
+def owners_of(dataset: Dataset, column: str) -> list[str]:
+    """Whose each row is; one that is nobody's stands for itself."""
+    names = zip(values_of(dataset, column), row_ids(dataset), strict=True)
+    return [f"row {row}" if name is None else str(name) for name, row in names]
 
 
 def groups_of(dataset: Dataset, column: str, place: str) -> list[str]:

@@ -44,11 +44,8 @@ class Source:
         return (self.prepared.get("options") or {}).get("group_by")
 
     def has_owner(self, rows: Dataset) -> bool:
-        """Whether every one of ``rows`` says whose it is."""
-        column = self.owner
-        if column is None or column not in rows.column_names:
-            return False
-        return None not in rows[column][:]
+        """Whether ``rows`` have the column that says whose each is."""
+        return self.owner is not None and self.owner in rows.column_names
 
     def split(self, name: str) -> Dataset:
         """One split by name.
