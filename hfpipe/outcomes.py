@@ -66,7 +66,7 @@ def written(
     )
     if options.wandb:
         _track(judged, pushed, rows, options, endpoint, report, pictures)
-    notes = _unseen(pushed.processor, rows)
+    notes = [*_absent(pushed.processor, rows), *_unseen(pushed.processor, rows)]
     return Evaluated(judged.record, len(judged.rows), metrics, place, report, notes)
 
 
@@ -167,6 +167,19 @@ def push(judged: Judged, pushed: Pushed, endpoint: Endpoint) -> Published:
     )
     files = {"README.md": card.encode(), **eval_results_files(told, date=today())}
     return push_results(endpoint, judged.record, judged.rows, files)
+
+
+def _absent(processor: Processor, rows: Rows) -> list[str]:
+    """What to tell of columns without a value.
+
+    ``datasets`` reads a column so that this split lacks and another has.
+    """
+    table = rows.dataset.data
+    return [
+        f"'{column}': nothing in any row of {rows.place}; the model takes it for missing"
+        for column in processor.columns
+        if column in table.column_names and table.column(column).null_count == table.num_rows
+    ]
 
 
 def _unseen(processor: Processor, rows: Rows) -> list[str]:
