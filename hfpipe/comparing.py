@@ -126,6 +126,8 @@ def compare(
 
 
 def _check(names: Sequence[str], options: CompareOptions) -> None:
+    from hfpipe.evaluation.uncertainty import check_resamples
+
     if len(names) < 2:
         raise UserError(
             f"{len(names)} given, and it takes two to compare: hfpipe compare RUN_OR_REPO "
@@ -134,6 +136,7 @@ def _check(names: Sequence[str], options: CompareOptions) -> None:
     if options.metric is not None and options.metric not in DIRECTIONS:
         near = nearest(options.metric, DIRECTIONS)
         raise UserError(f"--metric {options.metric}: there is no such metric{near}")
+    check_resamples(options.resamples, "--resamples")
     if options.split is not None and "/" in options.split:
         raise UserError(f"--split {options.split}: not a split's name")
 

@@ -103,6 +103,7 @@ def validate_recipe(recipe: Recipe) -> None:
     Raises:
         UserError: The first thing that is wrong, with what is near.
     """
+    from hfpipe.evaluation.uncertainty import check_resamples
     from hfpipe.inputs.fitting import check_inputs
     from hfpipe.models.families import family_of
     from hfpipe.training.plans import validate_stages
@@ -113,6 +114,7 @@ def validate_recipe(recipe: Recipe) -> None:
     family.check_options(recipe.model)
     family.check_training(recipe)
     validate_stages(recipe)
+    check_resamples(recipe.evaluation.resamples, "evaluation.resamples")
 
 
 def plan_run(recipe: Recipe, endpoint: Endpoint, options: FinetuneOptions) -> Run:

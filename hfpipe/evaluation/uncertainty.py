@@ -7,6 +7,7 @@ from dataclasses import asdict
 from types import MappingProxyType
 from typing import Any
 
+from hfpipe.errors import UserError
 from hfpipe.evaluation.baselines import Guess
 from hfpipe.evaluation.profiles import Scored
 from hfpipe.metrics.intervals import intervals
@@ -14,6 +15,8 @@ from hfpipe.metrics.paired import Difference, differences
 from hfpipe.metrics.tasks import Task, Threshold
 
 CONFIDENCE = 0.95
+LEAST = 40
+"""Resamples that 2.5 % at each end can be told from."""
 SEED = 0
 COMPARED: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -24,6 +27,28 @@ COMPARED: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 """Task to the metrics whose difference to each baseline is told."""
+
+
+def check_resamples(resamples: int | None, place: str) -> None:
+    """Refuse a number of resamples that 95 % intervals cannot come from.
+
+    Each end of one is 2.5 % of the resamples away from the farthest, and that is at least one.
+
+    >>> check_resamples(0, "--resamples")
+    >>> check_resamples(1, "--resamples")
+    Traceback (most recent call last):
+    ...
+    hfpipe.errors.UserError: --resamples: 1 is too few for 95 % intervals: give 40 or more
+
+    Args:
+        resamples: None and 0: no intervals.
+        place: How the user gave them.
+
+    Raises:
+        UserError: Some, and fewer than it takes.
+    """
+    if resamples and resamples < LEAST:
+        raise UserError(f"{place}: {resamples} is too few for 95 % intervals: give {LEAST} or more")
 
 
 def uncertain(

@@ -258,6 +258,7 @@ BAD = {
         ("no result has the metric 'rmse_raw'",),
     ),
     "no resamples": ("compare best near --resamples 0", ("--resamples",)),
+    "one resample": ("compare best near --resamples 1", ("--resamples: 1 is too few",)),
     "another test set": (
         "compare best other",
         ("best and other", "dataset 'local/compared' against 'local/else'", "hfpipe evaluate"),

@@ -144,6 +144,13 @@ def test_labels_outside_the_map(refused, data, words):
             {"evaluation": {"slices": ["chanel"]}},
             "no column 'chanel' (evaluation); did you mean",
         ),
+        (
+            {"kind": "profile"},
+            {"evaluation": {"group_by": "author", "threshold_for": "f2"}},
+            "evaluation.threshold_for: 'f2': a profile has a threshold for every aggregation",
+        ),
+        (MLP, {"evaluation": {"resamples": -1}}, "evaluation.resamples: -1 is"),
+        (MLP, {"evaluation": {"resamples": 1}}, "evaluation.resamples: 1 is too few"),
         (MLP, {"training": {"lr_scheduler_type": "linaer"}}, "linaer"),
         (MLP, {"training": {"metric_for_best_model": "acuracy"}}, "'acuracy' is not a metric"),
         (FUSION, {}, "model.towers is empty: name the models to fuse"),

@@ -57,6 +57,11 @@ class Profile(Family):
                 "evaluation.group_by: which column says whose sequence a row is? give "
                 "evaluation.group_by=COLUMN"
             )
+        if recipe.evaluation.threshold_for != "f1":
+            raise UserError(
+                f"evaluation.threshold_for: '{recipe.evaluation.threshold_for}': a profile has a "
+                "threshold for every aggregation, each for the best F1: leave it out"
+            )
         if not recipe.model.base:
             return Opened()
         origin = Origin.find(endpoint, recipe.model.base, recipe.model.revision)
