@@ -39,14 +39,18 @@ def evaluate(model: str, endpoint: Endpoint, options: EvaluateOptions) -> Evalua
         UserError: No such model or data, a missing column, labels that the model does not have.
     """
     from hfpipe.evaluation.judging import hub_task, judge
+    from hfpipe.evaluation.uncertainty import check_resamples
 
     for folder in (options.out, options.predictions and options.predictions.parent):
         if folder is not None:
             writable_parent(folder)
+    check_resamples(options.resamples, "--resamples")
     pushed = load_subject(model, endpoint, options)
     _check(pushed, endpoint, options)
     rows = choose_rows(pushed, endpoint, options)
     scored = _scored(pushed, rows, options)
+    if options.push and not pushed.task.labelled(scored.truth).any():
+        raise UserError(f"--push: {rows.place}: no row has a label, so there is nothing to push")
     home = home_of(pushed, rows, endpoint)
     if pushed.wanted.automatic_slices and not pushed.choice:
         scored = _with_leaks(scored, pushed, rows, home)
@@ -79,7 +83,7 @@ def _check(pushed: Pushed, endpoint: Endpoint, options: EvaluateOptions) -> None
     Raises:
         UserError: A threshold that the model cannot have; results that cannot be pushed.
     """
-    if options.threshold_for:
+    if options.threshold_for is not None:
         pushed.task.check_aim(options.threshold_for)
         if pushed.choice is not None:
             raise UserError(

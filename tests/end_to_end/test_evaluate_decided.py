@@ -141,6 +141,18 @@ def test_only_what_the_pushed_model_does_on_a_split_is_pushed(cli, tuned, tmp_pa
     assert not (tmp_path / "no").exists()
 
 
+def test_a_split_without_labels_gives_nothing_to_push(cli, hub, tuned, tmp_path):
+    bare = [{**row, "answer": None} for row in plain(rows(6, 9))]
+    other = push_rows(hub, "local/decided-bare", test=bare)
+    ran = cli(
+        *("evaluate", tuned.model.repo_id, "--dataset", other, "--push"),
+        *("--out", tmp_path / "no", "--quiet"),
+    )
+    assert ran.code == 2
+    assert "--push: dataset repo 'local/decided-bare', split 'test': no row has a label" in ran.err
+    assert not (tmp_path / "no").exists()
+
+
 def test_results_of_an_earlier_model_go_with_it(cli, hub, dataset, tmp_path):
     from hfpipe.hub.repos import api
 
@@ -162,6 +174,15 @@ def test_results_of_an_earlier_model_go_with_it(cli, hub, dataset, tmp_path):
     assert "holds another model by now" in ran.err
     ran = cli("evaluate", f"{first.repo_id}@{second.revision}", *flags)
     assert ran.code == 0, ran.err
+
+
+def test_a_column_that_these_rows_lack_is_told(cli, tuned, tmp_path):
+    table = [{**row, "size": None} for row in plain(rows(6, 9))]
+    file = write_jsonl(tmp_path / "rows.jsonl", table)
+    ran = cli("evaluate", tuned.model.repo_id, "--file", file, "--out", tmp_path / "out")
+    assert ran.code == 0, ran.err
+    assert f"note: 'size': nothing in any row of {file}; the model takes it" in ran.out
+    assert "'weight': nothing" not in ran.out
 
 
 @pytest.mark.parametrize(
