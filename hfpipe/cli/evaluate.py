@@ -125,7 +125,7 @@ def evaluate(
     if file is not None and dataset is not None:
         raise UserError("--file and --dataset exclude each other: give one of them")
     if file is not None and not file.is_file():
-        raise UserError(f"file {file} does not exist")
+        raise UserError(f"--file {file}: {'is no file' if file.exists() else 'does not exist'}")
     options = EvaluateOptions(
         dataset=dataset,
         split=split,
