@@ -193,7 +193,7 @@ def test_ece_and_class_wise_ece_equal_a_loop_over_bins(case, bins):
 @settings(max_examples=25, deadline=None)
 def test_per_class_with_weights_equals_scikit_learn(case):
     truth, scores, weights = case
-    assume(weights.sum() > 0)  # scikit-learn refuses what has no weight at all
+    assume(weights is None or weights.sum() > 0)  # scikit-learn refuses no weight at all
     options = {"labels": range(scores.shape[1]), "zero_division": np.nan}
     theirs = sk.precision_recall_fscore_support(
         truth, predicted_classes(scores), sample_weight=weights, **options
