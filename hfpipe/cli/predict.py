@@ -125,9 +125,10 @@ def _decided(done: Predicted) -> list[str]:
         lines.append(f"scores  calibrated on validation ({decision.calibration.calibrator.name})")
     if isinstance(decision.threshold, float):
         lines.append(
-            f"yes     from a score of {decision.threshold:.4f} on, chosen on validation for "
-            f"{decision.aim}"
+            f"yes     from a score of {decision.threshold:.4f} on, "
+            + (f"chosen on validation for {decision.aim}" if decision.aim else "not chosen")
         )
     elif decision.threshold is not None:
-        lines.append(f"labels  each from its own threshold on, chosen for {decision.aim}")
+        how = f"chosen for {decision.aim}" if decision.aim else "not chosen"
+        lines.append(f"labels  each from its own threshold on, {how}")
     return lines

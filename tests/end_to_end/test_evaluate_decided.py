@@ -195,6 +195,25 @@ def test_an_aim_that_is_none_is_one_line(cli, tuned, aim, line):
     assert line in ran.err
 
 
+def test_an_aim_that_validation_does_not_reach_is_said_and_never_met_by_another(cli, hub, tmp_path):
+    train, held_out = plain(rows(60, 1)), plain(rows(24, 2))
+    wrong = [{**row, "answer": "no" if row["size"] > -2 else "yes"} for row in held_out]
+    wrong[0]["answer"] = "yes"
+    data = push_rows(
+        hub, "local/decided-far", PREPARED, train=train, validation=wrong, test=held_out
+    )
+    aim = "recall_at_precision=1.0"
+    given = {"task": "binary", "evaluation": {"threshold_for": aim, "resamples": 0}}
+    model = tune(hub, tmp_path, "decided-far-model", data, MLP, METADATA, **given).model.repo_id
+    ran = cli("evaluate", model, "--threshold-for", aim, "--out", tmp_path / "no", "--quiet")
+    assert ran.code == 2
+    assert "split 'validation': no threshold has precision 1: the highest is 0." in ran.err
+    assert not (tmp_path / "no").exists()
+    file, out = write_jsonl(tmp_path / "in.jsonl", held_out), tmp_path / "out.csv"
+    ran = cli("predict", model, "--input", file, "--output", out)
+    assert "yes     from a score of 0.5000 on, not chosen" in ran.out
+
+
 def test_several_classes_have_no_threshold_to_ask_for(cli, hub, dataset, tmp_path):
     given = {"task": "classification", "label": "topic", "training": {"num_train_epochs": 1}}
     model = tune(hub, tmp_path, "decided-topics", dataset, MLP, METADATA, **given).model.repo_id
