@@ -126,6 +126,8 @@ def evaluate(
         raise UserError("--file and --dataset exclude each other: give one of them")
     if file is not None and not file.is_file():
         raise UserError(f"--file {file}: {'is no file' if file.exists() else 'does not exist'}")
+    if output_classify_file is not None and output_classify_file.is_dir():
+        raise UserError(f"--output-classify-file {output_classify_file}: a folder: name a file")
     options = EvaluateOptions(
         dataset=dataset,
         split=split,

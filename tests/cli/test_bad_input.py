@@ -144,6 +144,10 @@ CASES = {
         ("--resamples: 1 is too few", "give 40 or more"),
     ),
     "no aim": (EVALUATE + " --threshold-for=", ("threshold aim ''",)),
+    "a folder to write to": (
+        EVALUATE + " --output-classify-file=..",
+        ("..: a folder: name a file",),
+    ),
     "a folder to score": (EVALUATE + " --file ..", ("--file ..", "is no file")),
     "missing file to score": (EVALUATE + " --file rwos.jsonl", ("rwos.jsonl", "does not exist")),
     "malformed file to score": (EVALUATE + " --file broken.jsonl", ("broken.jsonl: line 3",)),
