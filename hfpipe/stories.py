@@ -62,9 +62,22 @@ def story_of(
         "stages": [_told(each) for each in learned.stages],
         "warnings": learned.warnings,
         "metrics": {"validation": record.metrics},
-        "notes": run.opened.doubts(data.source.repo_id, data.source.revision),
+        "notes": [
+            *run.opened.doubts(data.source.repo_id, data.source.revision),
+            *([] if choice else _not_chosen(run, decision)),
+        ],
         "provenance": provenance(),
     }
+
+
+def _not_chosen(run: Run, decision: Decision) -> list[str]:
+    """What to tell where a threshold was to be chosen, and validation gave no choice."""
+    if decision.threshold is not None or run.task.default_threshold is None:
+        return []
+    return [
+        f"the threshold is {run.task.default_threshold}, not chosen: no threshold serves "
+        f"'{run.recipe.evaluation.threshold_for}' (evaluation.threshold_for) on the validation rows"
+    ]
 
 
 def card_of(target: str, story: dict[str, Any], record: EvaluationRecord) -> bytes:

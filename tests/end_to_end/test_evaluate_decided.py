@@ -204,7 +204,9 @@ def test_an_aim_that_validation_does_not_reach_is_said_and_never_met_by_another(
     )
     aim = "recall_at_precision=1.0"
     given = {"task": "binary", "evaluation": {"threshold_for": aim, "resamples": 0}}
-    model = tune(hub, tmp_path, "decided-far-model", data, MLP, METADATA, **given).model.repo_id
+    far = tune(hub, tmp_path, "decided-far-model", data, MLP, METADATA, **given)
+    assert far.notes[0].startswith(f"the threshold is 0.5, not chosen: no threshold serves '{aim}'")
+    model = far.model.repo_id
     ran = cli("evaluate", model, "--threshold-for", aim, "--out", tmp_path / "no", "--quiet")
     assert ran.code == 2
     assert "split 'validation': no threshold has precision 1: the highest is 0." in ran.err
