@@ -9,7 +9,7 @@ from hfpipe.blocks import LEAKS
 from hfpipe.errors import UserError
 from hfpipe.hub.endpoint import Endpoint
 from hfpipe.inputs.splits import Source
-from hfpipe.outcomes import Evaluated, check_pushable, push, written
+from hfpipe.outcomes import Evaluated, check_home, check_pushable, push, written
 from hfpipe.rows.paths import writable_parent
 from hfpipe.trials import EvaluateOptions, Pushed, Rows, choose_rows, home_of, load_subject
 
@@ -48,6 +48,8 @@ def evaluate(model: str, endpoint: Endpoint, options: EvaluateOptions) -> Evalua
     pushed = load_subject(model, endpoint, options)
     _check(pushed, endpoint, options)
     rows = choose_rows(pushed, endpoint, options)
+    if options.push:
+        check_home(pushed, rows)
     scored = _scored(pushed, rows, options)
     if options.push and not pushed.task.labelled(scored.truth).any():
         raise UserError(f"--push: {rows.place}: no row has a label, so there is nothing to push")

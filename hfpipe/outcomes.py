@@ -133,6 +133,20 @@ def check_pushable(pushed: Pushed, options: EvaluateOptions, endpoint: Endpoint)
     _check_newest(pushed, endpoint)
 
 
+def check_home(pushed: Pushed, rows: Rows) -> None:
+    """The card and ``hfpipe/evaluation`` are of the dataset that the model was trained on.
+
+    Raises:
+        UserError: The rows are of another.
+    """
+    home = (pushed.story.get("dataset") or {}).get("repo_id")
+    if rows.name != home:
+        raise UserError(
+            f"--push: the card of '{pushed.repo_id}' is of its own dataset, '{home}', and results "
+            f"on '{rows.name}' would take the place of those: leave --push out"
+        )
+
+
 def _check_newest(pushed: Pushed, endpoint: Endpoint) -> None:
     """Each run has its own story, and a commit of results leaves it as it is."""
     _, newest = find(endpoint, pushed.repo_id, "model")

@@ -216,6 +216,13 @@ def test_an_aim_that_validation_does_not_reach_is_said_and_never_met_by_another(
     assert "yes     from a score of 0.5000 on, not chosen" in ran.out
 
 
+def test_results_on_another_dataset_do_not_take_the_place_of_those_on_its_own(cli, hub, tuned):
+    push_rows(hub, "local/decided-other", PREPARED, test=plain(rows(6, 9)))
+    ran = cli("evaluate", tuned.model.repo_id, "--dataset", "local/decided-other", "--push")
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert "is of its own dataset, 'local/decided'" in ran.err
+
+
 def test_several_classes_have_no_threshold_to_ask_for(cli, hub, dataset, tmp_path):
     given = {"task": "classification", "label": "topic", "training": {"num_train_epochs": 1}}
     model = tune(hub, tmp_path, "decided-topics", dataset, MLP, METADATA, **given).model.repo_id
