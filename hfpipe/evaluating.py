@@ -48,11 +48,11 @@ def evaluate(model: str, endpoint: Endpoint, options: EvaluateOptions) -> Evalua
     pushed = load_subject(model, endpoint, options)
     _check(pushed, endpoint, options)
     rows = choose_rows(pushed, endpoint, options)
-    if options.push:
-        check_home(pushed, rows)
     scored = _scored(pushed, rows, options)
-    if options.push and not pushed.task.labelled(scored.truth).any():
-        raise UserError(f"--push: {rows.place}: no row has a label, so there is nothing to push")
+    if options.push:
+        if not pushed.task.labelled(scored.truth).any():
+            raise UserError(f"--push: {rows.place}: no row has a label: there is nothing to push")
+        check_home(pushed, rows)
     home = home_of(pushed, rows, endpoint)
     if pushed.wanted.automatic_slices and not pushed.choice:
         scored = _with_leaks(scored, pushed, rows, home)
