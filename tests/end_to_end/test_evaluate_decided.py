@@ -218,7 +218,8 @@ def test_an_aim_that_validation_does_not_reach_is_said_and_never_met_by_another(
 
 def test_results_on_another_dataset_do_not_take_the_place_of_those_on_its_own(cli, hub, tuned):
     push_rows(hub, "local/decided-other", PREPARED, test=plain(rows(6, 9)))
-    ran = cli("evaluate", tuned.model.repo_id, "--dataset", "local/decided-other", "--push")
+    other = ("--dataset", "local/decided-other")
+    ran = cli("evaluate", tuned.model.repo_id, *other, "--push", "--quiet")
     assert (ran.code, ran.err.count("\n")) == (2, 1)
     assert "is of its own dataset, 'local/decided'" in ran.err
 
