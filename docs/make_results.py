@@ -33,6 +33,16 @@ from hfpipe.reports.words import number, title
 
 HERE = Path(__file__).resolve().parent
 OTHER_NAMES = {"rows.jsonl.gz": "topics.jsonl.gz"}
+INTRODUCTION = """# Every recipe, evaluated
+
+Each recipe's pushed model on the test split of its dataset, as `hfpipe evaluate` scores it. This
+page is written by `python docs/make_results.py DATA`, which prepares, trains and evaluates by the
+commands that each recipe begins with, and can be run again. The metric is the one that decides for
+the task; intervals and paired differences are [bootstrap](uncertainty.md) ones, by group where the
+split was; threshold and [calibration](calibration.md) are from validation, and calibration is kept
+only where it helps beyond chance; clean and leaked are rows without and with a near-duplicate in
+train ([slices](slices.md)); the last column is the worst slice, where one is worse beyond chance.
+"""
 HEAD = (
     "recipe",
     "test rows",
@@ -95,9 +105,13 @@ def made(command: Sequence[str], hub: Endpoint) -> bool:
     return True
 
 
-def record_of(recipe: str, data: Path, hub: Endpoint, again: bool) -> dict[str, Any] | str:
+def record_of(
+    recipe: str, data: Path, hub: Endpoint, again: bool, keep: bool
+) -> dict[str, Any] | str:
     """The evaluation record of a recipe's pushed model, or why there is none."""
     out = Path("runs/results") / recipe
+    if keep and (out / "metrics.json").exists():
+        return json.loads((out / "metrics.json").read_text(encoding="utf-8"))
     for command in own_commands(recipe):
         if command[0] == "hub":  # the base model is there: see above
             continue
@@ -181,6 +195,7 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="folder with the data sets")
     parser.add_argument("--hub", default="local:hub", help="as everywhere")
     parser.add_argument("--only", help="these recipes, by commas")
+    parser.add_argument("--keep", action="store_true", help="what is in runs/results stays")
     parser.add_argument("--again", action="store_true", help="prepare and train anew")
     parser.add_argument("--out", type=Path, default=HERE / "results-table.md")
     args = parser.parse_args()
@@ -188,7 +203,7 @@ def main() -> None:
     rows = []
     with connect(args.hub) as hub:
         for recipe in names:
-            rows.append(line(recipe, record_of(recipe, args.data, hub, args.again)))
+            rows.append(line(recipe, record_of(recipe, args.data, hub, args.again, args.keep)))
             write(args.out, rows)
 
 
@@ -196,7 +211,7 @@ def write(path: Path, rows: Sequence[Sequence[str]]) -> None:
     """The table as far as it is known."""
     table = [HEAD, ["---"] * len(HEAD), *rows]
     text = "\n".join(f"| {' | '.join(cells)} |" for cells in table)
-    path.write_text(text + "\n", encoding="utf-8")
+    path.write_text(f"{INTRODUCTION}\n{text}\n", encoding="utf-8")
     print(text.splitlines()[-1], flush=True)
 
 
