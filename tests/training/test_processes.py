@@ -242,7 +242,15 @@ def test_both_go_on_with_one_run_that_one_of_them_writes(hub, folder, together):
     (run,) = folder.glob("runs/*/*")
     names = {each.name for each in run.iterdir()}
     assert names == {
-        *("checkpoints", "config.yaml", "curves.json", "metrics.json", "report.html", "wandb")
+        *(
+            "checkpoints",
+            "config.yaml",
+            "curves.json",
+            "metrics.json",
+            "predictions.jsonl",
+            "report.html",
+            "wandb",
+        )
     }
     # One for each start: the second goes on with the run of the first, which has the same name.
     tracked = list(run.glob("wandb/offline-run-*"))
