@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hfpipe.cli.options import Debug, Hub, HubToken, Out, Quiet
+from hfpipe.cli.options import Debug, Hub, HubToken, Out, Quiet, TextColumns
 from hfpipe.errors import UserError
 
 
@@ -34,12 +34,7 @@ def evaluate(
         Path | None,
         typer.Option("--file", "--filename", metavar="FILE", help="A local file instead."),
     ] = None,
-    text: Annotated[
-        str | None,
-        typer.Option(
-            "--text", metavar="COL[,COL]", help="Text column(s), where not those of training."
-        ),
-    ] = None,
+    text: TextColumns = None,
     label: Annotated[
         str | None,
         typer.Option(

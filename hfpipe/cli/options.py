@@ -29,3 +29,9 @@ Out = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Folder t
 Seed = Annotated[int | None, typer.Option("--seed", help="Seed of every random choice.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print errors and last lines only.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+TextColumns = Annotated[
+    str | None,
+    typer.Option(
+        "--text", metavar="COL[,COL]", help="Text column(s), where not those of training."
+    ),
+]

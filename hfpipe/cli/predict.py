@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hfpipe.cli.options import Debug, Hub, HubToken, Quiet
+from hfpipe.cli.options import Debug, Hub, HubToken, Quiet, TextColumns
 
 if TYPE_CHECKING:
     from hfpipe.predicting import Predicted
@@ -40,12 +40,7 @@ def predict(
             "of the input. Default: id and what the model said.",
         ),
     ] = None,
-    text: Annotated[
-        str | None,
-        typer.Option(
-            "--text", metavar="COL[,COL]", help="Text column(s), where not those of training."
-        ),
-    ] = None,
+    text: TextColumns = None,
     id_column: Annotated[
         str | None,
         typer.Option(
