@@ -107,6 +107,8 @@ def metrics_table(record: EvaluationRecord, title: str) -> Table:
         table.add_column(name.replace("tfidf_logistic_regression", "TF-IDF + LR"), justify="right")
     # Of two classes, top-2 and top-3 say nothing.
     dull = {"top_2_accuracy", "top_3_accuracy"} if len(record.per_class) == 2 else set()
+    if "hamming_loss" not in record.metrics:
+        dull.add("micro_f1")  # of one class a row it is the accuracy
     if any(record.intervals.values()):
         table.add_column("95 % interval", justify="right")
     for metric in SHOWN:
