@@ -7,6 +7,10 @@ from typing import Any
 
 LEAKS = "near-duplicate in train"
 """The slice of an evaluation that tells rows apart which train has, too."""
+LEAKED, CLEAN = "leaked", "clean"
+"""Its values."""
+CONDITIONS = ("length of ", "missing: ", "rows of the group")
+"""How the columns of the other automatic slices begin."""
 
 
 @dataclass

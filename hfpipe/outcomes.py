@@ -10,7 +10,7 @@ from hfpipe.errors import UserError
 from hfpipe.hub.endpoint import Endpoint
 from hfpipe.hub.provenance import provenance
 from hfpipe.hub.publish import Published, check_writable
-from hfpipe.hub.repos import find, read_json
+from hfpipe.hub.repos import STORY, find, read_json
 from hfpipe.inputs.processor import Processor
 from hfpipe.trials import EvaluateOptions, Pushed, Rows
 
@@ -150,7 +150,7 @@ def check_home(pushed: Pushed, rows: Rows) -> None:
 def _check_newest(pushed: Pushed, endpoint: Endpoint) -> None:
     """Each run has its own story, and a commit of results leaves it as it is."""
     _, newest = find(endpoint, pushed.repo_id, "model")
-    if read_json(endpoint, pushed.repo_id, "model", "hfpipe/run.json", newest) != pushed.story:
+    if read_json(endpoint, pushed.repo_id, "model", STORY, newest) != pushed.story:
         raise UserError(
             f"--push: model repo '{pushed.repo_id}' holds another model by now than the one of "
             f"commit {pushed.revision[:12]}, and its card is of that: evaluate "
@@ -198,12 +198,7 @@ def _absent(processor: Processor, rows: Rows) -> list[str]:
 
 def _unseen(processor: Processor, rows: Rows) -> list[str]:
     """What to tell of categories that train did not have: the model takes them for unknown."""
-    from hfpipe.inputs.encoding import unseen_categories
+    from hfpipe.inputs.encoding import unseen_categories, unseen_notes
 
     found = unseen_categories(processor, rows.dataset, rows.place)
-    return [
-        f"'{column}': {count:,} of {len(rows.dataset):,} rows have a category that train did not "
-        "have; it counts as unknown"
-        for column, count in found.items()
-        if count
-    ]
+    return unseen_notes(found, len(rows.dataset))

@@ -98,6 +98,7 @@ def predict(
             is written.
         RunError: The disk, the network or the model failed.
     """
+    from hfpipe.inputs.encoding import unseen_notes
     from hfpipe.inputs.given import refuse_words
     from hfpipe.loading import load_pushed
     from hfpipe.rows.paths import find_inputs
@@ -135,7 +136,7 @@ def predict(
         asked.loaded.repo_id,
         asked.loaded.revision,
         asked.decision,
-        _notes(unseen, found.rows),
+        unseen_notes(unseen, found.rows),
     )
 
 
@@ -285,12 +286,3 @@ class _Asked:
     def _batch_size(self) -> int:
         asked = self.loaded.story.get("config", {}).get("evaluation", {})
         return self.options.batch_size or asked.get("batch_size") or 64
-
-
-def _notes(unseen: dict[str, int], rows: int) -> list[str]:
-    return [
-        f"'{column}': {count:,} of {rows:,} rows have a category that train did not have; it "
-        "counts as unknown"
-        for column, count in unseen.items()
-        if count
-    ]

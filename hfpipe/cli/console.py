@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from hfpipe.blocks import LEAKS
+from hfpipe.blocks import CONDITIONS, LEAKS
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -38,10 +38,6 @@ SHOWN = (
 SLICED = ("n", "roc_auc", "average_precision", "f1", "top_1_accuracy", "macro_f1", "rmse_log")
 
 
-QUIET_SLICES = ("length of ", "missing: ", "rows of the group")
-"""Slices that are made of themselves: in the report, and here only where they are the worst."""
-
-
 def show_finetuned(done: Finetuned, hub: str | None, quiet: bool = False) -> None:
     """Print how validation went, what was pushed, and how to evaluate it."""
     from rich.console import Console
@@ -50,7 +46,7 @@ def show_finetuned(done: Finetuned, hub: str | None, quiet: bool = False) -> Non
     if not quiet:
         console.print(metrics_table(done.record, "Best on validation"))
         for column in done.record.slices:
-            if not column.startswith(QUIET_SLICES):
+            if not column.startswith(CONDITIONS):
                 console.print(slices_table(done.record, column))
     for note in done.notes:
         console.print(f"note: {note}", markup=False)
@@ -75,7 +71,7 @@ def show_evaluated(done: Evaluated, quiet: bool = False) -> None:
         place = f"{record.dataset}, split {record.split}" if record.split else record.dataset
         console.print(metrics_table(record, f"{record.model} on {place} ({record.n:,} rows)"))
         for column, values in record.slices.items():
-            if not column.startswith(QUIET_SLICES) and (column != LEAKS or len(values) > 1):
+            if not column.startswith(CONDITIONS) and (column != LEAKS or len(values) > 1):
                 console.print(slices_table(record, column))
         for line in worst_lines(record):
             console.print(line, markup=False)

@@ -36,7 +36,7 @@ from hfpipe.inputs.kinds.numeric import NumericInput
 from hfpipe.inputs.kinds.text import TextInput
 from hfpipe.inputs.processor import Processor
 from hfpipe.metrics.scores import Floats
-from hfpipe.metrics.tasks import Binary, Classification, Metrics, Regression, Task, Threshold
+from hfpipe.metrics.tasks import Binary, Classification, Regression, Task, Threshold
 
 _FOREIGN = (
     "none of the {rows} train rows has one of the model's labels: this dataset is not what the "
@@ -119,23 +119,6 @@ class Guess:
 
     scores: Floats
     threshold: Threshold | None = None
-
-
-def task_baselines(
-    task: Task,
-    processor: Processor,
-    train: Dataset,
-    train_truth: npt.ArrayLike,
-    rows: Dataset,
-    truth: npt.ArrayLike,
-    **given: Any,
-) -> dict[str, Metrics]:
-    """The metrics of :func:`baseline_guesses`, which takes the same."""
-    answers = _labelled(task, rows, truth)[1]
-    found = baseline_guesses(task, processor, train, train_truth, rows, truth, **given)
-    return {
-        name: task.metrics(answers, each.scores, each.threshold) for name, each in found.items()
-    }
 
 
 def baseline_guesses(

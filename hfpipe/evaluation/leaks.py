@@ -14,6 +14,7 @@ import numpy.typing as npt
 from scipy import sparse
 from sklearn.feature_extraction.text import TfidfVectorizer
 
+from hfpipe.blocks import CLEAN, LEAKED
 from hfpipe.evaluation.features import numbers_of, texts_of
 from hfpipe.inputs.kinds import Kind
 from hfpipe.inputs.kinds._numbers import numbers
@@ -32,7 +33,6 @@ from hfpipe.rows.values import text_of
 if TYPE_CHECKING:
     from datasets import Dataset
 
-LEAKED, CLEAN = "leaked", "clean"
 IN_ONE = "all in the same train row"
 THRESHOLD = 0.9
 VECTOR_THRESHOLD = 0.999

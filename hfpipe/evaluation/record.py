@@ -112,7 +112,7 @@ def evaluation_record(
         split: The split's name.
         threshold: Decision threshold, fitted on other rows; None for 0.5, where there is one.
         temperature: What the logits were divided by.
-        baselines: From :func:`hfpipe.evaluation.baselines.task_baselines`.
+        baselines: The metrics of :func:`hfpipe.evaluation.baselines.baseline_guesses`.
         slices: Column to one value a row: the metrics of the rows of each value are told.
         extras: Name to (rows,) or (rows, k) numbers of the model, such as gate weights: their
             means are told of all rows, in the slice ``all``, and of every slice.

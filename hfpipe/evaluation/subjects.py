@@ -11,9 +11,7 @@ from typing import Any
 from hfpipe.errors import HfpipeError, UserError
 from hfpipe.evaluation.stored import METRICS, PREDICTIONS, Stored, read_result
 from hfpipe.hub.endpoint import Endpoint
-from hfpipe.hub.repos import download, find, read_json, split_revision
-
-STORY = "hfpipe/run.json"
+from hfpipe.hub.repos import STORY, download, find, read_json, split_revision
 
 
 @dataclass

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
 RepoType = Literal["model", "dataset"]
+STORY = "hfpipe/run.json"
+"""In a model repo: how the model was made, and how it decides."""
 
 
 def split_revision(name: str) -> tuple[str, str | None]:

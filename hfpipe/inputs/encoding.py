@@ -93,6 +93,20 @@ def unseen_categories(
     return found
 
 
+def unseen_notes(unseen: Mapping[str, int], rows: int) -> list[str]:
+    """What to tell a user of :func:`unseen_categories`.
+
+    >>> unseen_notes({"colour": 2, "size": 0}, 1000)
+    ["'colour': 2 of 1,000 rows have a category that train did not have; it counts as unknown"]
+    """
+    return [
+        f"'{column}': {count:,} of {rows:,} rows have a category that train did not have; it "
+        "counts as unknown"
+        for column, count in unseen.items()
+        if count
+    ]
+
+
 @contextmanager
 def _no_bars() -> Iterator[None]:
     """Without progress bars of ``datasets``, whose setting is the process's."""

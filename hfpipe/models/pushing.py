@@ -10,6 +10,7 @@ from typing import Any
 
 from hfpipe.hub.endpoint import Endpoint
 from hfpipe.hub.publish import Published, folder_files, publish
+from hfpipe.hub.repos import STORY
 
 MODEL_FILES = (
     "*.safetensors",
@@ -61,7 +62,7 @@ def push_model(
     with TemporaryDirectory() as scratch:
         save(Path(scratch))
         files: dict[str, Path | bytes] = {**folder_files(Path(scratch)), **extra}
-        files["hfpipe/run.json"] = run.encode()
+        files[STORY] = run.encode()
         origins = ", ".join(each["repo_id"] for each in story["origins"].values())
         message = f"Fine-tune {origins or story['recipe']} on {story['dataset']['repo_id']}"
         return publish(

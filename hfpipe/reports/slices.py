@@ -6,16 +6,15 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from hfpipe.blocks import LEAKS
+from hfpipe.blocks import CLEAN, CONDITIONS, LEAKED, LEAKS
 from hfpipe.reports import words
 from hfpipe.reports.kinds import beats, primary, shown
 from hfpipe.reports.noise import margin
 
 ALL = "all"
 """The slice of all rows: see ``hfpipe.evaluation.slicing``."""
-AUTOMATIC = ("length of ", "missing: ", "rows of the group", LEAKS)
+AUTOMATIC = (*CONDITIONS, LEAKS)
 """How the columns begin that are there wherever the worst slices were looked for."""
-LEAKED, CLEAN = "leaked", "clean"
 FEW = 30
 """Below so many rows a slice is marked: chance alone moves its metrics by tens of points."""
 Record = Mapping[str, Any]

@@ -11,7 +11,6 @@ from hfpipe.errors import UserError
 from hfpipe.evaluation.baselines import (
     baseline_guesses,
     majority,
-    task_baselines,
     tfidf_logistic_regression,
 )
 from hfpipe.inputs.processor import Processor
@@ -27,6 +26,15 @@ VECTOR = Input("vector", ["vector"], optional=True)
 STEPS = Input("vector_sequence", ["steps"])
 IMAGE = Input("image", ["image"], optional=True)
 BINARY = task_of("binary", ["no", "yes"])
+
+
+def task_baselines(task, processor, train, train_truth, scored, truth, **given):
+    """The metrics of every baseline on the rows that have a label."""
+    found = baseline_guesses(task, processor, train, train_truth, scored, truth, **given)
+    answers = np.asarray(truth)[task.labelled(truth)]
+    return {
+        name: task.metrics(answers, each.scores, each.threshold) for name, each in found.items()
+    }
 
 
 def topic_rows(count, classes=3, noise=0.0, seed=0):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hfpipe.blocks import Input, Tower
 from hfpipe.errors import UserError, nearest
 from hfpipe.hub.endpoint import Endpoint
-from hfpipe.hub.repos import download, read_json
+from hfpipe.hub.repos import STORY, download, read_json
 from hfpipe.inputs.processor import ARRAYS_NAME, FILE_NAME, Processor
 from hfpipe.models.families._base import (
     TOOLS,
@@ -228,7 +228,7 @@ def pushed_story(
     Raises:
         UserError: It is damaged.
     """
-    story = read_json(endpoint, repo_id, "model", "hfpipe/run.json", revision)
+    story = read_json(endpoint, repo_id, "model", STORY, revision)
     if story is None:
         return {}, None
     try:
