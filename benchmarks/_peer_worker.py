@@ -3,8 +3,9 @@
     python _peer_worker.py NAME TASK.json
 
 The task has ``train`` and ``test`` (a text and a label each), ``model`` (a folder), ``epochs``,
-``seed`` and ``scratch``. Every library keeps its own defaults but for those; what it says goes to
-standard error, and the last line of standard output is the result.
+``seed``, ``scratch`` and ``half`` (whether this machine computes in bf16). Every library keeps its
+own defaults but for those; what it says goes to standard error, and the last line of standard
+output is the result.
 
 A contender imports its library, then gives a function that trains: what that takes, from texts in
 memory to a trained model, is its training time. That one gives a function that predicts.
@@ -259,7 +260,11 @@ def ludwig(task: dict[str, Any]) -> Train:
 
 
 def autogluon(task: dict[str, Any]) -> Train:
-    """``MultiModalPredictor`` on text alone; it holds rows out of train by itself."""
+    """``MultiModalPredictor`` on text alone; it holds rows out of train by itself.
+
+    Its default is half precision, which a processor without such instructions emulates, many
+    times slower: there it learns in float32, as all others do.
+    """
     import_torchvision()
     import pandas
     from autogluon.multimodal import MultiModalPredictor
@@ -277,6 +282,7 @@ def autogluon(task: dict[str, Any]) -> Train:
                 "model.hf_text.checkpoint_name": task["model"],
                 "optim.max_epochs": epochs,
                 "env.num_gpus": 0,
+                **({} if task["half"] else {"env.precision": 32}),
                 "env.num_workers": 0,
                 "env.num_workers_inference": 0,
             },
