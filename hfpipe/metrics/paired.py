@@ -11,7 +11,7 @@ from scipy import stats
 
 from hfpipe.errors import UserError
 from hfpipe.metrics.intervals import CONFIDENCE, RESAMPLES, check_confidence, chosen_names
-from hfpipe.metrics.resampling import Groups, Measure, Resamples, percentiles, replicates
+from hfpipe.metrics.resampling import Groups, Measure, Resamples, defined, percentiles, replicates
 from hfpipe.metrics.scores import Floats
 from hfpipe.metrics.tasks import Task, Threshold
 from hfpipe.metrics.weighted import measures
@@ -173,10 +173,10 @@ def _minus(values: Sequence[dict[str, float | None]], name: str) -> float | None
 
 
 def _summary(value: float | None, apart: Floats, confidence: float) -> Difference:
-    ends = percentiles(apart, confidence)
-    if value is None or ends is None:
+    known = defined(apart)
+    if value is None or known is None:
         return Difference(value, None, None, None)
-    known = apart[~np.isnan(apart)]
+    low, high = percentiles(known, confidence)
     fewer = min((known <= 0).sum(), (known >= 0).sum())
     p = min(1.0, 2 * (int(fewer) + 1) / (known.size + 1))
-    return Difference(value, ends[0], ends[1], p)
+    return Difference(value, low, high, p)

@@ -120,6 +120,17 @@ class Resamples:
             counts = flat.reshape(size, self.units).astype(np.float64)
             yield counts if self.groups is None else np.take(counts, self.codes, axis=1)
 
+    def left_out(self, cells: int = CELLS) -> Iterator[Floats]:
+        """Row counts (units, rows) of all but one row, or group, at a time (the jackknife).
+
+        >>> next(Resamples(3, groups=["a", "b", "a"]).left_out()).tolist()
+        [[0.0, 1.0, 0.0], [1.0, 0.0, 1.0]]
+        """
+        step = max(1, cells // max(1, self.rows))
+        for start in range(0, self.units, step):
+            without = np.arange(start, min(start + step, self.units))
+            yield (self.codes[None, :] != without[:, None]).astype(np.float64)
+
 
 def replicates(resamples: Resamples, measures: Mapping[Key, Measure]) -> dict[Key, Floats]:
     """Every measure on every resample, in blocks.
@@ -135,27 +146,52 @@ def replicates(resamples: Resamples, measures: Mapping[Key, Measure]) -> dict[Ke
     >>> replicates(Resamples(3, times=4), {"mean": mean})["mean"].tolist()
     [1.0, 1.0, 1.0, 1.0]
     """
+    return _measured(resamples.blocks(), measures)
+
+
+def without_each(resamples: Resamples, measures: Mapping[Key, Measure]) -> dict[Key, Floats]:
+    """Every measure on all but one row, or group, at a time: the same keys to (units,) values.
+
+    >>> mean = lambda block: block.counts @ [1.0, 2.0, 6.0] / block.totals
+    >>> without_each(Resamples(3), {"mean": mean})["mean"].tolist()
+    [4.0, 3.5, 1.5]
+    """
+    return _measured(resamples.left_out(), measures)
+
+
+def as_they_are(resamples: Resamples, measures: Mapping[Key, Measure]) -> dict[Key, Floats]:
+    """Every measure on the rows themselves, (1,).
+
+    By the same sums as the resamples, so that ties with them are ties to the last digit.
+    """
+    return _measured(iter([np.ones((1, resamples.rows))]), measures)
+
+
+def _measured(blocks: Iterator[Floats], measures: Mapping[Key, Measure]) -> dict[Key, Floats]:
     found: dict[Key, list[Floats]] = {key: [] for key in measures}
-    for counts in resamples.blocks():
+    for counts in blocks:
         block = Block(counts)
         for key, measure in measures.items():
             found[key].append(measure(block))
     return {key: np.concatenate(values) for key, values in found.items()}
 
 
-def percentiles(values: Floats, confidence: float) -> list[float] | None:
+def percentiles(known: Floats, confidence: float) -> list[float]:
     """The interval that holds the middle ``confidence`` of the replicates (Efron 1979).
-
-    Undefined ones (NaN) are left out; None where they are more than 5 %.
 
     >>> percentiles(np.arange(101.0), 0.5)
     [25.0, 75.0]
-    >>> percentiles(np.array([0.0, np.nan]), 0.9) is None
-    True
     """
-    known = values[~np.isnan(values)]
-    if not known.size or known.size < (1 - UNDEFINED) * values.size:
-        return None
     tail = (1 - confidence) / 2
     low, high = np.quantile(known, [tail, 1 - tail])
     return [float(low), float(high)]
+
+
+def defined(values: Floats) -> Floats | None:
+    """The replicates that are not NaN; None where more than 5 % are.
+
+    >>> defined(np.array([0.5, np.nan])) is None
+    True
+    """
+    known = values[~np.isnan(values)]
+    return known if known.size and known.size >= (1 - UNDEFINED) * values.size else None
