@@ -200,18 +200,19 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=HERE / "results-table.md")
     args = parser.parse_args()
     names = args.only.split(",") if args.only else recipe_names()
+    rest = [f"`{name}`" for name in recipe_names() if name not in names]
     rows = []
     with connect(args.hub) as hub:
         for recipe in names:
             rows.append(line(recipe, record_of(recipe, args.data, hub, args.again, args.keep)))
-            write(args.out, rows)
+            write(args.out, rows, f"\nNot in this run: {', '.join(rest)}.\n" if rest else "")
 
 
-def write(path: Path, rows: Sequence[Sequence[str]]) -> None:
-    """The table as far as it is known."""
+def write(path: Path, rows: Sequence[Sequence[str]], rest: str) -> None:
+    """The table as far as it is known, and what is not in it."""
     table = [HEAD, ["---"] * len(HEAD), *rows]
     text = "\n".join(f"| {' | '.join(cells)} |" for cells in table)
-    path.write_text(f"{INTRODUCTION}\n{text}\n", encoding="utf-8")
+    path.write_text(f"{INTRODUCTION}\n{text}\n{rest}", encoding="utf-8")
     print(text.splitlines()[-1], flush=True)
 
 

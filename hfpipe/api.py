@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hfpipe.finetuning import Finetuned
     from hfpipe.loading import LoadedModel
     from hfpipe.predicting import Predicted
+    from hfpipe.suites import SuiteDone
 
 _open: dict[str | None, Endpoint] = {}
 _until_exit = ExitStack()
@@ -79,25 +80,30 @@ def finetune(
     quiet: bool = False,
     resume: bool = False,
     **overrides: Any,
-) -> Finetuned:
-    """Fine-tune as a recipe says and push the model.
+) -> Finetuned | SuiteDone:
+    """Fine-tune as a recipe says and push the model; of a suite's recipe, all its models.
 
     Args:
         recipe: A recipe's name, or the path of a YAML file.
         dataset: The dataset repo.
-        target: The model repo; by default the recipe's name.
+        target: The model repo; by default the recipe's name. Of a suite: what all begin with.
         out: The run folder.
         hub: As ``--hub``; the same for all calls of one process.
         downsample: Train on at most so many rows.
         public: Whether a new model repo is public.
         wandb: Whether to track the run.
         quiet: No progress bars.
-        resume: Go on with the run in ``out``, or with the newest of this recipe.
+        resume: Go on with the run in ``out``, or with the newest of this recipe. A suite always
+            goes on.
         **overrides: Anything in the recipe: ``training__learning_rate=3e-5``, or
-            ``**{"training.learning_rate": 3e-5}``.
+            ``**{"training.learning_rate": 3e-5}``. Of a suite, they count for every cell.
+
+    Returns:
+        What was trained and pushed; of a suite, every cell's outcome and the leaderboard.
 
     Raises:
         UserError: What was given cannot work.
+        RunError: A cell of a suite failed; what the others gave is in its folder.
     """
     from hfpipe.finetuning import FinetuneOptions
     from hfpipe.finetuning import finetune as run
@@ -111,8 +117,16 @@ def finetune(
             "said as training__seed=7"
         )
     composed = load_recipe(recipe, values)
-    composed.data.dataset = dataset or composed.data.dataset
     place = None if out is None else Path(out)
+    if composed.suite.recipes:
+        from hfpipe.suites import SuiteOptions, run_suite
+
+        cells = {key: value for key, value in values.items() if not key.startswith("suite.")}
+        suite = SuiteOptions(target, place, dataset, cells, downsample, public, wandb)
+        every = run_suite(composed, _endpoint(hub), suite, _unsaid if quiet else print)
+        every.raise_failed()
+        return every
+    composed.data.dataset = dataset or composed.data.dataset
     options = FinetuneOptions(
         target=target,
         out=place,
@@ -238,3 +252,7 @@ def _check_names(given: Mapping[str, Any], known: Sequence[str], verb: str) -> N
     for name in given:
         if name not in known:
             raise UserError(f"{verb}: no option '{name}'{nearest(name, known)}")
+
+
+def _unsaid(line: str) -> None:
+    """Where nobody wants to know."""

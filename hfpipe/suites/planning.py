@@ -48,13 +48,17 @@ class Cell:
         return str(self.recipe.data.dataset)
 
 
-def plan(suite: Recipe, dataset: str | None = None, overrides: Sequence[str] = ()) -> list[Cell]:
+def plan(
+    suite: Recipe,
+    dataset: str | None = None,
+    overrides: Sequence[str] | Mapping[str, Any] = (),
+) -> list[Cell]:
     """All cells of a suite, in the order in which they run.
 
     Args:
         suite: A recipe with a ``suite:`` block.
         dataset: For all cells, where the suite does not vary ``data.dataset``.
-        overrides: ``key=value`` for every cell, beside what it varies.
+        overrides: For every cell, beside what it varies; as ``load_recipe`` takes them.
 
     Raises:
         UserError: What the block says cannot be run.

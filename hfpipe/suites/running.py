@@ -38,7 +38,7 @@ class SuiteOptions:
         target: What the names of the pushed repos begin with; by default the suite's name.
         out: Its folder; by default ``runs/<suite>``: the same again, so that it goes on there.
         dataset: For a suite that does not vary ``data.dataset``.
-        overrides: ``key=value`` for every cell.
+        overrides: For every cell, as ``load_recipe`` takes them.
         rows: Train on at most so many rows.
         public: Whether new model repos are public.
         wandb: Whether to track every cell with W&B.
@@ -48,7 +48,7 @@ class SuiteOptions:
     target: str | None = None
     out: Path | None = None
     dataset: str | None = None
-    overrides: Sequence[str] = ()
+    overrides: Sequence[str] | Mapping[str, Any] = ()
     rows: int | None = None
     public: bool = False
     wandb: bool = True

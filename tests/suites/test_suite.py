@@ -46,6 +46,19 @@ def whole(hub, suite_file, datasets, tmp_path_factory):
     return done, out, lines, suite
 
 
+def test_python_runs_a_suite_by_the_same_function(hub, suite_file, datasets, tmp_path):
+    import hfpipe
+
+    suite = suite_file("from_python", ["toy_ridge"], {"data.dataset": datasets})
+    more = {"model.config.alphas": [3.0]}
+    done = hfpipe.finetune(str(suite), out=tmp_path, hub=hub.url, quiet=True, **more)
+    assert len(done.outcomes) == 2
+    assert not done.failed
+    assert {each.cell.recipe.model.config["alphas"][0] for each in done.outcomes} == {3.0}
+    board = json.loads((tmp_path / "leaderboard.json").read_text())
+    assert board == json.loads(json.dumps(done.board))
+
+
 def test_every_cell_is_pushed_and_scored_on_test_from_there(hub, whole):
     from hfpipe.evaluating import EvaluateOptions, evaluate
 
