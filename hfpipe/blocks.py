@@ -237,8 +237,9 @@ class Batches:
     ``gradient_accumulation_steps`` and the number of devices say, whatever is set here.
 
     Attributes:
-        max_tokens: Of a micro-batch, padding included; by default a step is cut up by rows alone,
-            and into smaller parts once it does not fit into memory.
+        max_tokens: Of a micro-batch, padding included, with as many rows as that allows; by default
+            a step is cut up by rows alone (``per_device_train_batch_size``). Either way into
+            smaller parts once it does not fit into memory.
         cache: Whether the outputs of what is frozen are computed once and kept on disk.
     """
 

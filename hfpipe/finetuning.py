@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 from hfpipe.hub.endpoint import Endpoint
 from hfpipe.hub.provenance import provenance
 from hfpipe.hub.publish import Published
+from hfpipe.hub.repos import CURVES
 from hfpipe.processes import all_alive, is_main, on_main
 from hfpipe.recipe import Recipe
 from hfpipe.runs import FinetuneOptions, Run, plan_run
-from hfpipe.stories import card_of, keep, story_of
+from hfpipe.stories import card_of, curves_of, keep, story_of
 
 __all__ = ["FinetuneOptions", "Finetuned", "finetune"]
 
@@ -89,7 +90,12 @@ def finetune(recipe: Recipe, endpoint: Endpoint, options: FinetuneOptions) -> Fi
         model = family.finish(learned.model, recipe, choice.vote if choice else None)
         story = story_of(run, learned, judged.record, decision, choice)
         on_main(lambda: keep(run, learned, judged, report, options.wandb_output))
-        extra = {**data.processor.files(), "README.md": card_of(run.target, story, judged.record)}
+        extra = {
+            **data.processor.files(),
+            "README.md": card_of(run.target, story, judged.record),
+            # Pushed even if empty: that of an earlier model in the repo must not stay.
+            CURVES: curves_of(learned).encode(),
+        }
         published = on_main(
             lambda: push_model(
                 endpoint,
@@ -116,12 +122,13 @@ def finetune(recipe: Recipe, endpoint: Endpoint, options: FinetuneOptions) -> Fi
 def _opened(run: Run, options: FinetuneOptions) -> Journal:
     """The journal of the run: of one that goes on as it is there, else a new one.
 
-    Checkpoints without a journal, as they come from a Hub, are taken for this run's own.
+    Checkpoints without a journal, as they come from a Hub, say themselves which run they are of.
 
     Raises:
-        UserError: ``--resume``, and what is there is another run's.
+        UserError: ``--resume``, and what is there is another run's, or may be.
     """
     from hfpipe.training.journal import Journal
+    from hfpipe.training.signed import check_brought
 
     folder, identity = run.learning.folder, run.identity()
     found = Journal.read(folder) if options.resume else None
@@ -129,7 +136,7 @@ def _opened(run: Run, options: FinetuneOptions) -> Journal:
         found.check(identity)
         found.writes = is_main()
         return found
-    brought = options.resume and any(folder.rglob("checkpoint-*"))
+    brought = options.resume and check_brought(folder, identity)
     return Journal(folder, identity, secrets.token_hex(4), writes=is_main(), new=not brought)
 
 
@@ -193,8 +200,7 @@ def _judge(
     profile = run.recipe.model.kind == "profile"
     aggregation = own.get("aggregation", "mean") if profile else None
     decision, choice = fit_choices(run.task, scored, wanted, aggregation, own.get("threshold"))
-    beside = wanted.baselines and choice is None
-    guesses = validation_guesses(run.task, data, wanted) if beside else None
+    guesses = validation_guesses(run.task, data, wanted, choice) if wanted.baselines else None
     judged = judge(
         run.task,
         scored,
@@ -202,6 +208,7 @@ def _judge(
         choice=choice,
         guesses=guesses,
         wanted=wanted,
+        fitted_here=True,
         model=run.target,
         dataset=data.source.repo_id,
         dataset_revision=data.source.revision,

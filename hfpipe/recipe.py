@@ -58,12 +58,14 @@ __all__ = [
 ]
 
 # What TrainingArguments could be told, but hfpipe settles: a token must not get into a recipe,
-# which is recorded and pushed.
+# which is recorded and pushed; the Trainer's smoothing would leave the recipe's loss and its
+# weights out, or be left out itself.
 SET_ELSEWHERE = {
     "output_dir": "--out DIR",
     "push_to_hub": "--target NAMESPACE/NAME",
     "hub_model_id": "--target NAMESPACE/NAME",
     "hub_token": "the environment's HF_TOKEN",
+    "label_smoothing_factor": "model.loss.label_smoothing",
 }
 
 

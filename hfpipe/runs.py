@@ -130,7 +130,7 @@ def plan_run(recipe: Recipe, endpoint: Endpoint, options: FinetuneOptions) -> Ru
     """
     from transformers import set_seed
 
-    from hfpipe.evaluation.gathering import check_slices, groups_of
+    from hfpipe.evaluation.gathering import check_group_slices, check_slices, groups_of
     from hfpipe.inputs.collator import Collator
     from hfpipe.inputs.training_data import load_training_data
     from hfpipe.metrics.tasks import task_of
@@ -139,7 +139,7 @@ def plan_run(recipe: Recipe, endpoint: Endpoint, options: FinetuneOptions) -> Ru
     from hfpipe.models.groups import freeze
     from hfpipe.models.loss_settings import loss_settings
     from hfpipe.training.engines import Learning, engine_of
-    from hfpipe.training.fit import check_best_metric
+    from hfpipe.training.fit import check_best_metric, check_defined
     from hfpipe.training.hub_pushes import Pushing
     from hfpipe.training.plans import plans_of
     from hfpipe.training.reporting import Reporting, trackers_of
@@ -162,12 +162,16 @@ def plan_run(recipe: Recipe, endpoint: Endpoint, options: FinetuneOptions) -> Ru
     check_slices(wanted.slices, data.validation, place)
     if wanted.group_by:
         groups_of(data.validation, wanted.group_by, place)
+        if recipe.model.kind == "profile":
+            check_group_slices(wanted.slices, data.validation, wanted.group_by, place)
     spec = data.processor.target
     task = task_of(spec.task, spec.labels, spec.log1p)
     if wanted.threshold_for != Evaluation().threshold_for:
         task.check_aim(wanted.threshold_for)
+    held_out = spec.encode(data.validation, data.source.place)
     for planned in plans_of(recipe):
         check_best_metric(planned.recipe, task, planned.metric_place)
+        check_defined(planned.recipe, task, held_out, planned.metric_place, place)
     loss = loss_settings(recipe.model.loss, spec, spec.encode(data.train, data.source.place))
     set_seed(seed)  # what is new in the model is drawn here
     model = family.build(Blueprint(endpoint, recipe, opened, data.processor, loss))

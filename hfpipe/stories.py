@@ -108,10 +108,28 @@ def keep(
     write_text(run.folder / "config.yaml", as_yaml(run.recipe))
     judged.record.write(run.folder / "metrics.json")
     write_jsonl(run.folder / "predictions.jsonl", judged.rows)
-    write_text(run.folder / "curves.json", json.dumps(learned.history, indent=2))
+    write_text(run.folder / "curves.json", curves_of(learned))
     if wandb_output:
         page = report.read_text(encoding="utf-8")
         write_text(wandb_output / f"{run.recipe.name}.html", page)
+
+
+def curves_of(learned: Learned) -> str:
+    """``curves.json``, of the run folder and of the repo; an empty list without a Trainer.
+
+    >>> from types import SimpleNamespace
+    >>> print(curves_of(SimpleNamespace(history=[{"step": 1, "loss": float("nan")}])))
+    [
+      {
+        "step": 1,
+        "loss": null
+      }
+    ]
+    """
+    from hfpipe.evaluation.record import plain
+
+    # NaN is no JSON, and others than Python read what is in a repo.
+    return json.dumps(plain(learned.history), indent=2, allow_nan=False)
 
 
 def _told(done: Done) -> dict[str, Any]:

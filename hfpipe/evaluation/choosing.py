@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from hfpipe.blocks import Evaluation
 from hfpipe.evaluation.baselines import Guess, baseline_guesses
 from hfpipe.evaluation.decisions import Decision
+from hfpipe.evaluation.group_baselines import group_guesses
 from hfpipe.evaluation.profiles import ProfileChoice, Scored
 from hfpipe.metrics.tasks import Task
 
@@ -55,10 +56,30 @@ def fit_choices(
     return decision, choice
 
 
-def validation_guesses(task: Task, data: TrainingData, wanted: Evaluation) -> dict[str, Guess]:
-    """The baselines on the validation rows, calibrated and decided there as the model is."""
+def validation_guesses(
+    task: Task, data: TrainingData, wanted: Evaluation, choice: ProfileChoice | None = None
+) -> dict[str, Guess]:
+    """The baselines on the validation rows, calibrated and decided there as the model is.
+
+    Args:
+        task: What is predicted.
+        data: The rows.
+        wanted: What the threshold is for, and whether to calibrate.
+        choice: Of a profile, whose baselines judge groups.
+    """
     processor, target = data.processor, data.processor.target
     truths = [target.encode(rows, data.source.place) for rows in (data.train, data.validation)]
+    if choice is not None:
+        return group_guesses(
+            task,
+            processor,
+            data.train,
+            truths[0],
+            data.validation,
+            truths[1],
+            group_by=choice.group_by,
+            validation=(data.validation, truths[1]),
+        )
     return baseline_guesses(
         task,
         processor,

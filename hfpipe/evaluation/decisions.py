@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
@@ -22,11 +22,13 @@ class Decision:
         threshold: A number, or one a label; None: the task's usual one, or none.
         aim: What the threshold is best for on validation; None where it was not chosen.
         calibration: What was fitted, and why that or nothing; None where nobody asked.
+        undecided: Class to why its threshold could not be chosen.
     """
 
     threshold: Threshold | None = None
     aim: str | None = None
     calibration: Calibration | None = None
+    undecided: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def fit(
@@ -55,15 +57,18 @@ class Decision:
             UserError: There is no such aim.
         """
         found = fit_calibration(task, truth, scores, groups, seed) if calibrate else None
-        threshold = task.best_threshold(truth, cls(calibration=found).apply(scores), aim)
-        return cls(threshold, None if threshold is None else aim, found)
+        calibrated = cls(calibration=found).apply(scores)
+        threshold = task.best_threshold(truth, calibrated, aim)
+        without = task.no_choice(truth, calibrated, aim)
+        return cls(threshold, None if threshold is None else aim, found, without)
 
     @classmethod
     def of(cls, story: Mapping[str, Any]) -> Self:
         """What a ``run.json`` tells; an earlier hfpipe chose for F1 and did not calibrate."""
         threshold, told = story.get("threshold"), story.get("calibration")
         aim = story.get("threshold_for", None if threshold is None else "f1")
-        return cls(threshold, aim, Calibration.from_dict(told) if told else None)
+        found = Calibration.from_dict(told) if told else None
+        return cls(threshold, aim, found, story.get("undecided") or {})
 
     @property
     def calibrated(self) -> bool:
@@ -91,4 +96,5 @@ class Decision:
             "threshold_for": self.aim,
             "temperature": self.temperature,
             "calibration": self.calibration.to_dict() if self.calibration else None,
+            "undecided": dict(self.undecided),
         }

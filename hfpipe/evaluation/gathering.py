@@ -9,6 +9,7 @@ import numpy as np
 
 from hfpipe.blocks import Evaluation
 from hfpipe.errors import RunError, UserError, nearest
+from hfpipe.evaluation.groups import one_a_group
 from hfpipe.evaluation.profiles import Scored
 from hfpipe.inputs.processor import Processor
 from hfpipe.inputs.splits import row_ids
@@ -98,6 +99,23 @@ def groups_of(dataset: Dataset, column: str, place: str) -> list[str]:
             "row: leave such rows out"
         )
     return [str(each) for each in owners]
+
+
+def check_group_slices(columns: list[str], dataset: Dataset, group_by: str, place: str) -> None:
+    """Make sure that groups can be sliced by columns.
+
+    Args:
+        columns: Columns that are there.
+        dataset: The rows.
+        group_by: The column that says whose each row is.
+        place: What to call the rows in a message.
+
+    Raises:
+        UserError: A row is nobody's, or a column has several values within a group.
+    """
+    groups = groups_of(dataset, group_by, place)
+    for column in columns:
+        one_a_group(values_of(dataset, column), groups, column, place)
 
 
 def values_of(dataset: Dataset, column: str) -> list[Any]:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 RepoType = Literal["model", "dataset"]
 STORY = "hfpipe/run.json"
 """In a model repo: how the model was made, and how it decides."""
+CURVES = "hfpipe/curves.json"
+"""In a model repo: what the Trainer logged; absent where an earlier hfpipe pushed."""
 
 
 def split_revision(name: str) -> tuple[str, str | None]:

@@ -14,6 +14,9 @@ from hfpipe.inputs.encoding import LABELS
 from hfpipe.inputs.processor import Processor
 from hfpipe.rows.identity import ROW_ID
 
+EPOCH = "epoch"
+"""What a row of training says beside its columns; an input's column has a dot in its name."""
+
 
 @dataclass(frozen=True)
 class Collator:
@@ -23,9 +26,9 @@ class Collator:
         processor: What encoded the rows.
         tools: Input name → tokenizer or image processor of the base model.
         seed: Of the random changes to the inputs of training; None, as for evaluation, for none.
-            They depend on the seed and on which rows are in the batch, in which order: so they
-            differ from epoch to epoch, and a run that was interrupted goes on with the same ones,
-            whatever the number of workers.
+            Those of a row depend on the seed, the epoch (the row's ``EPOCH``, as ``StepRows`` sets
+            it) and the row alone: so they differ from epoch to epoch, however a step is cut into
+            batches, and a run that was interrupted goes on with the same ones.
         flat: For a stock model: its one input's tensors beside the labels, without ``present``.
     """
 
@@ -56,8 +59,8 @@ class Collator:
         """
         import torch
 
-        seed = None if self.seed is None else _batch_seed(self.seed, rows)
-        inputs = self.inputs_of(rows, seed)
+        seeds = None if self.seed is None else [_row_seed(self.seed, row) for row in rows]
+        inputs = self.inputs_of(rows, seeds)
         batch: dict[str, Any] = {"inputs": inputs}
         if self.flat:
             (batch,) = inputs.values()
@@ -72,11 +75,18 @@ class Collator:
         """The inputs that are made tensors of."""
         return list(self.processor.inputs)
 
-    def inputs_of(self, rows: Sequence[Mapping[str, Any]], seed: int | None) -> dict[str, Any]:
-        """Input name → its tensors."""
+    @property
+    def reads_tokens(self) -> bool:
+        """Whether there are tokens or steps among them."""
+        return any(self.processor.inputs[name].has_tokens for name in self.read)
+
+    def inputs_of(
+        self, rows: Sequence[Mapping[str, Any]], seeds: Sequence[int] | None
+    ) -> dict[str, Any]:
+        """Input name → its tensors; ``seeds`` as for ``Kind.collate``."""
         return {
             name: self.processor.inputs[name].collate(
-                _features(name, rows), self.tools.get(name), seed
+                _features(name, rows), self.tools.get(name), seeds
             )
             for name in self.read
         }
@@ -92,12 +102,13 @@ def _features(name: str, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, An
     ]
 
 
-def _batch_seed(seed: int, rows: Sequence[Mapping[str, Any]]) -> int:
-    """A seed of this very batch.
+def _row_seed(seed: int, row: Mapping[str, Any]) -> int:
+    """A seed of this very row in this epoch.
 
-    >>> rows = [{"row_id": "a"}, {"row_id": "b"}]
-    >>> _batch_seed(1, rows) == _batch_seed(1, rows), _batch_seed(1, rows) == _batch_seed(2, rows)
-    (True, False)
+    >>> row = {"row_id": "a"}
+    >>> _row_seed(1, row) == _row_seed(1, row | {EPOCH: 0})
+    True
+    >>> len({_row_seed(1, row), _row_seed(2, row), _row_seed(1, row | {EPOCH: 1})})
+    3
     """
-    named = "\0".join([str(seed), *(str(row[ROW_ID]) for row in rows)])
-    return zlib.crc32(named.encode())
+    return zlib.crc32(f"{seed}\0{row.get(EPOCH, 0)}\0{row[ROW_ID]}".encode())

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 LABELS, LENGTH = "labels", "length"
+RAW = ".raw"
+"""How a column ends that is as the user gave it: images, which the collator decodes."""
 
 
 def encode_rows(
@@ -60,7 +62,7 @@ def encode_rows(
     with _no_bars() if quiet else nullcontext():
         features = _mapped(processor, dataset, tools, place)
     raw = {
-        f"{name}.raw": column
+        f"{name}{RAW}": column
         for name, each in processor.inputs.items()
         if (column := each.raw_column) is not None
     }

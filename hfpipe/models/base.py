@@ -222,8 +222,8 @@ class HfpipeModel(PreTrainedModel):
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """Every parameter, each in one named group: what stages freeze and give learning rates.
 
-        A group is a part of the model (``fusion``, ``head``), a tower (``towers.tweet``) or a
-        tower's adapters (``towers.tweet.lora``).
+        A group is a part of the model (``fusion``, ``head``), a tower (``towers.tweet``), a part
+        of one (``towers.tweet.layers.0``) or a tower's adapters (``towers.tweet.lora``).
         """
         groups: dict[str, list[nn.Parameter]] = {}
         for name, parameter in self.named_parameters():

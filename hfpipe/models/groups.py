@@ -8,13 +8,11 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from hfpipe.errors import UserError, nearest
-from hfpipe.models.parts.lora import MARK
+from hfpipe.models.parts.layers import part_of
 
 if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedModel
-
-LAYER = re.compile(r"(?:^|\.)layers?\.(\d+)\.")
 
 
 def parameter_groups(model: Any) -> dict[str, list[nn.Parameter]]:
@@ -30,30 +28,8 @@ def parameter_groups(model: Any) -> dict[str, list[nn.Parameter]]:
     groups: dict[str, list[nn.Parameter]] = {}
     prefix = f"{model.base_model_prefix}."
     for name, parameter in model.named_parameters():
-        groups.setdefault(_group(name, prefix), []).append(parameter)
+        groups.setdefault(part_of(name, prefix), []).append(parameter)
     return groups
-
-
-def _group(name: str, prefix: str) -> str:
-    """The group of a stock model's parameter.
-
-    >>> _group("bert.encoder.layer.3.output.dense.weight", "bert.")
-    'layers.3'
-    >>> (
-    ...     _group("bert.embeddings.word_embeddings.weight", "bert."),
-    ...     _group("classifier.bias", "bert."),
-    ... )
-    ('embeddings', 'head')
-    """
-    if MARK in name:
-        return "lora"
-    layer = LAYER.search(name)
-    if layer:
-        return f"layers.{layer[1]}"
-    if "embeddings" in name.split("."):
-        return "embeddings"
-    # SigLIP's classifier calls its encoder vision_model, and names no prefix for it.
-    return "base" if name.startswith((prefix, "vision_model.")) else "head"
 
 
 def head_modules(model: PreTrainedModel) -> list[str]:
@@ -88,16 +64,16 @@ def match(groups: Iterable[str], name: str) -> list[str]:
     (['towers.a', 'towers.b'], ['towers.a'], ['towers.a.lora'])
     >>> match(groups, "towers.*"), match(groups, "towers.*.lora"), match(groups, "layers.[345]")
     (['towers.a', 'towers.b'], ['towers.a.lora'], ['layers.3'])
-    >>> match(groups, "layer")
-    []
+    >>> match(groups, "layer"), match(["towers.a.layers.0", "towers.c.base"], "towers.[ab]")
+    ([], ['towers.a.layers.0'])
     """
 
     def fits(group: str) -> bool:
         if group == name:
             return True
-        if _is_adapters(group) and not name.endswith("lora"):
+        if is_adapters(group) and not name.endswith("lora"):
             return False
-        return group.startswith(f"{name}.") or fnmatchcase(group, name)
+        return fnmatchcase(group, name) or fnmatchcase(group, f"{name}.*")
 
     return [group for group in groups if fits(group)]
 
@@ -160,12 +136,12 @@ def depth(group: str, groups: Iterable[str]) -> int:
     return {"embeddings": len(layers) + 1, "base": 1}.get(last, 0)
 
 
-def _is_adapters(group: str) -> bool:
+def is_adapters(group: str) -> bool:
     """Whether a group is that of adapters.
 
-    >>> _is_adapters("lora"), _is_adapters("towers.a.lora")
+    >>> is_adapters("lora"), is_adapters("towers.a.lora")
     (True, True)
-    >>> _is_adapters("towers.lora")  # a tower of this name
+    >>> is_adapters("towers.lora")  # a tower of this name
     False
     """
     return group == "lora" or (group.endswith(".lora") and group.count(".") > 1)

@@ -7,9 +7,10 @@ alone; ``from_towers`` starts it from models that were trained before.
 Cached towers. What a frozen tower gives is the same at each epoch, so it may be computed once, by
 ``tower_outputs`` in evaluation mode, and fed in place of the tower's inputs::
 
-    batch["tweet"] = {"pooled": (batch, dim), "present": (batch,)}
+    batch[fed_as("tweet")] = {"pooled": (batch, dim), "present": (batch,)}
 
-under the name of the *tower*, with equal logits. The boundary is the pooled vector, before the
+with equal logits. The key is not the tower's bare name: that may be an input's, which another tower
+reads as well. The boundary is the pooled vector, before the
 projection; projection, fusion and head still learn, and ``modality_dropout`` acts behind it.
 """
 
@@ -29,9 +30,19 @@ from hfpipe.models.base import HfpipeConfig, HfpipeModel, check_name
 from hfpipe.models.parts.batches import Batch, any_present, cast, check_input, presence
 from hfpipe.models.parts.fusion import FUSIONS, drop_modalities
 from hfpipe.models.parts.heads import mlp_head, projection
+from hfpipe.models.parts.layers import part_of
 from hfpipe.models.parts.lora import drop_lora, inject_lora, merge_lora
 from hfpipe.models.parts.pretrained import load_tower, tower_spec
 from hfpipe.models.parts.towers import BACKBONE_KINDS, Backbone, Nested
+
+
+def fed_as(tower: str) -> str:
+    """What the cached output of a tower is called in a batch; no input can have this name.
+
+    >>> fed_as("tweet")
+    'tower:tweet'
+    """
+    return f"tower:{tower}"
 
 
 class LateFusionConfig(HfpipeConfig):
@@ -118,7 +129,9 @@ class LateFusionModel(HfpipeModel):
 
     Which towers are absent is read from the batch: one whose inputs are all absent counts as
     absent itself, and is replaced by a learned vector (concat) or has weight 0 (weighted).
-    Groups: ``towers.<name>``, ``towers.<name>.lora``, ``fusion`` (projections included), ``head``.
+    Groups: those of each tower, ``fusion`` (projections included), ``head``. A tower that is an
+    encoder has ``towers.<name>.embeddings``, ``towers.<name>.layers.0`` …, ``towers.<name>.base``
+    and, with adapters, ``towers.<name>.lora``; a wrapper is one group, ``towers.<name>``.
     """
 
     config_class = LateFusionConfig
@@ -161,18 +174,18 @@ class LateFusionModel(HfpipeModel):
         # Not the dtype of the head: as a tower itself, this model has lost its last layer.
         inputs = cast(inputs, next(self.fusion.parameters()).dtype)
         return {
-            name: inputs[name]["pooled"] if self._cached(name, inputs) else tower(inputs)
+            name: inputs[fed_as(name)]["pooled"] if self._cached(name, inputs) else tower(inputs)
             for name, tower in self.towers.items()
         }
 
     def tower_present(self, name: str, inputs: Batch) -> Tensor:
         """Rows that have at least one of a tower's inputs: ``(batch,)`` bool."""
         if self._cached(name, inputs):
-            return presence(inputs[name])
+            return presence(inputs[fed_as(name)])
         return any_present(inputs, self.towers[name].inputs)
 
     def _cached(self, name: str, inputs: Batch) -> bool:
-        return name in inputs and "pooled" in inputs[name]
+        return fed_as(name) in inputs
 
     def check_batch(self, inputs: Batch) -> None:
         """Make sure that a batch has what each tower needs, or its cached output.
@@ -181,13 +194,13 @@ class LateFusionModel(HfpipeModel):
             UserError: Naming the input, or the row that no tower can see anything of.
         """
         for name in self.names:
+            tower = self.towers[name]
             if not self._cached(name, inputs):
-                for each in self.towers[name].inputs:
+                for each in tower.inputs:
                     check_input(inputs, each, self.config.inputs[each])
-            elif inputs[name]["pooled"].shape[-1] != self.towers[name].size:
+            elif (found := inputs[fed_as(name)]["pooled"].shape[-1]) != tower.size:
                 raise UserError(
-                    f"tower '{name}': its cached output has dimension "
-                    f"{inputs[name]['pooled'].shape[-1]}, not {self.towers[name].size}"
+                    f"tower '{name}': its cached output has dimension {found}, not {tower.size}"
                 )
         # Looking at values would break the graph of a compiled model.
         if torch.compiler.is_compiling():
@@ -200,11 +213,19 @@ class LateFusionModel(HfpipeModel):
                 f"{', '.join(self.names)}: nothing to predict from; drop such rows"
             )
 
+    def group_of(self, name: str) -> str:
+        """As in the base; within an encoder as in a stock model."""
+        group = super().group_of(name)
+        first, tower, *rest = *name.split("."), ""
+        if first != "towers" or not isinstance(self.towers[tower], Backbone):
+            return group
+        return f"towers.{tower}.{part_of('.'.join(rest))}"
+
     def cache_boundary(self) -> dict[str, list[str]]:
         """Tower → its groups: once they are frozen, ``tower_outputs`` stay as they are."""
         groups = self.parameter_groups()
         return {
-            name: [each for each in (f"towers.{name}", f"towers.{name}.lora") if each in groups]
+            name: [each for each in groups if f"{each}.".startswith(f"towers.{name}.")]
             for name in self.names
         }
 

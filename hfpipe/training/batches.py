@@ -6,7 +6,7 @@ fits the machine and on its ranks. So a run has the same steps on one device and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,19 @@ from hfpipe.errors import UserError, nearest
 MEGA_STEPS, FEWEST_MEGA = 50, 4
 ROWS_AT_ONCE = 1 << 18
 FULL = np.iinfo(np.int64).max
+
+
+class Step(list[list[int]]):
+    """The rows of each micro-batch of a step, and which epoch it is of.
+
+    Args:
+        micro: Positions of rows.
+        epoch: From 0 on.
+    """
+
+    def __init__(self, micro: Iterable[list[int]] = (), epoch: int = 0) -> None:
+        super().__init__(micro)
+        self.epoch = epoch
 
 
 @dataclass(frozen=True)
@@ -152,7 +165,7 @@ class StepSampler:
         steps, left = divmod(len(self.lengths), self.rows_per_step)
         return steps + (left > 0 and not self.drop_last)
 
-    def __iter__(self) -> Iterator[list[list[int]]]:
+    def __iter__(self) -> Iterator[Step]:
         order = self._order()
         size = self.rows_per_step
         whole = len(order) // size * size
@@ -170,7 +183,7 @@ class StepSampler:
         drawn = _Epoch(self.lengths, self.rows_per_step, kept, self.epoch, rng)
         return STRATEGIES[self.strategy](drawn)
 
-    def _cut(self, steps: np.ndarray) -> Iterator[list[list[int]]]:
+    def _cut(self, steps: np.ndarray) -> Iterator[Step]:
         """This rank's micro-batches of each of the steps ``(steps, rows)``."""
         by_length = np.argsort(-self.lengths[steps], axis=1, kind="stable")
         steps = np.take_along_axis(steps, by_length, axis=1)
@@ -185,7 +198,7 @@ class StepSampler:
         for rows, count, *own in zip(steps.tolist(), counts.tolist(), firsts, lasts, strict=True):
             bounds = list(zip(*own, strict=True))[:count]
             # Beyond the last row a micro-batch is empty, and the cheapest row is repeated.
-            yield [rows[start:end] or [-1 - rows[-1]] for start, end in bounds]
+            yield Step((rows[start:end] or [-1 - rows[-1]] for start, end in bounds), self.epoch)
 
     def _share(self, cost: np.ndarray, counts: np.ndarray) -> np.ndarray:
         """Which of the step's micro-batches are this rank's: ``(steps, most)``, costliest first.

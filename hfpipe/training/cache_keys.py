@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from hfpipe.inputs.encoding import RAW
+from hfpipe.inputs.kinds._pictures import read_bytes
+
 if TYPE_CHECKING:
     from datasets import Dataset
     from torch import nn
@@ -49,6 +52,8 @@ class Distinct:
 def distinct(rows: Dataset, columns: Sequence[str]) -> Distinct:
     """Which rows are alike in some columns.
 
+    Images are alike where their files' contents are, whatever their paths.
+
     Args:
         rows: Of ``encode_rows``.
         columns: Those that are looked at.
@@ -59,7 +64,8 @@ def distinct(rows: Dataset, columns: Sequence[str]) -> Distinct:
     for start in range(0, len(view), BATCH):
         table = view[start : start + BATCH]
         arrays = [table.column(name).combine_chunks() for name in sorted(columns)]
-        parts = [row_bytes(each) for each in arrays]
+        read = [_images if name.endswith(RAW) else row_bytes for name in sorted(columns)]
+        parts = [bytes_of(each) for bytes_of, each in zip(read, arrays, strict=True)]
         found += [_hash(row) for row in zip(*parts, strict=True)]
         sizes.append(sum((_lengths(each) for each in arrays), np.zeros(table.num_rows, np.int64)))
     digests, first, owner = np.unique(
@@ -84,6 +90,15 @@ def row_bytes(column: pa.Array) -> list[bytes]:
     return [
         SOME + value if is_there else NULL for value, is_there in zip(values, there, strict=True)
     ]
+
+
+def _images(column: pa.Array) -> list[bytes]:
+    """A hash of each image; of one held as a path, of what the file has now.
+
+    Its path alone would bring back vectors of a file that has been replaced since.
+    """
+    found = (read_bytes(value.as_py()) for value in column)
+    return [NULL if each is None else SOME + blake2b(each).digest() for each in found]
 
 
 def _contents(column: pa.Array) -> list[bytes]:

@@ -25,7 +25,7 @@ class Boundary(Protocol):
     """Where a model can be cut: below is frozen, above learns.
 
     Attributes:
-        name: Under which the model takes what is fed.
+        name: For progress bars; one boundary of a model has it.
         variant: Which of ``variants`` the vectors are; None until it is known.
         proven: Whether a row was seen to have the same vector alone and among others.
     """
@@ -37,6 +37,10 @@ class Boundary(Protocol):
     @property
     def inputs(self) -> list[str]:
         """What the part below reads."""
+
+    @property
+    def key(self) -> str:
+        """Under which the model takes what is fed."""
 
     @property
     def module(self) -> nn.Module:
@@ -55,7 +59,7 @@ class Boundary(Protocol):
 
     @property
     def feed(self) -> Feed:
-        """What the model is given under the boundary's name in place of the inputs."""
+        """What the model is given under ``key`` in place of the inputs."""
 
     def standing_in(self) -> Any:
         """A block in which the model takes what ``feed`` gives."""
@@ -106,22 +110,24 @@ class CachedCollator(Collator):
     """A collator that hands out kept vectors in place of what the parts below read.
 
     Attributes:
-        kept: Boundary's name → how the model is fed, and the rows' vectors.
+        kept: Boundary's key → how the model is fed, and the rows' vectors.
         left_out: Inputs that nothing else reads.
     """
 
     kept: Mapping[str, tuple[Feed, Kept]] = field(default_factory=dict)
     left_out: frozenset[str] = frozenset()
 
-    def inputs_of(self, rows: Sequence[Mapping[str, Any]], seed: int | None) -> dict[str, Any]:
+    def inputs_of(
+        self, rows: Sequence[Mapping[str, Any]], seeds: Sequence[int] | None
+    ) -> dict[str, Any]:
         """See the base."""
         import torch
 
-        found = super().inputs_of(rows, seed)
+        found = super().inputs_of(rows, seeds)
         places = [int(row[ROW]) for row in rows]
-        for name, (feed, kept) in self.kept.items():
+        for key, (feed, kept) in self.kept.items():
             pooled, present = kept.take(places)
-            found[name] = feed(torch.from_numpy(pooled), torch.from_numpy(present))
+            found[key] = feed(torch.from_numpy(pooled), torch.from_numpy(present))
         return found
 
     @property

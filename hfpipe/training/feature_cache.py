@@ -8,18 +8,18 @@ all three the same.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import fields, replace
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hfpipe.errors import RunError
 from hfpipe.inputs.collator import Collator
-from hfpipe.processes import barrier
 from hfpipe.rows.identity import ROW_ID
 from hfpipe.training.cache_files import (
     CannotKeep,
@@ -31,6 +31,8 @@ from hfpipe.training.cache_files import (
 )
 from hfpipe.training.cache_keys import Distinct, distinct, maker_digest
 from hfpipe.training.cached_rows import ROW, Boundary, CachedCollator, Kept
+from hfpipe.training.frozen import agreed, boundaries_of, in_turn, resting
+from hfpipe.training.memory import is_out_of_memory
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -38,30 +40,36 @@ if TYPE_CHECKING:
 
 __all__ = ["CachedCollator", "cache_folder", "cached"]
 
-Found = TypeVar("Found")
-
 ROWS, TOKENS, PROBE = 256, 4096, 4
 """Of a batch at most so many rows, and tokens on a CPU (an accelerator takes more); of the first
 batch the longest and the shortest rows, so many of each."""
 ACCELERATED = 16
+PARTS = (1, 4, 16, 64)
+"""Into so many parts batches are cut, one number after the other, where memory is short."""
 PADDING_TOLERANCE = 1e-4
 
 
 @contextmanager
 def cached(
-    model: Any, collator: Collator, splits: Sequence[Dataset], quiet: bool = False
+    model: Any,
+    collator: Collator,
+    splits: Sequence[Dataset],
+    quiet: bool = False,
+    keep: bool = True,
 ) -> Iterator[tuple[Collator, list[Dataset]]]:
     """Inside the block a model may be fed what its frozen parts give, computed once or found.
 
     What is frozen is what does not require gradients on entering. Inside, the model may be trained,
     evaluated and saved as ever; on leaving it is as it was. Of several processes on a machine one
-    computes. Where nothing can be kept, the block is given what was passed in.
+    computes. Where nothing can be kept, the block is given what was passed in, and the frozen parts
+    stay in evaluation mode instead: the results are the same.
 
     Args:
         model: What is to learn, or to be asked.
         collator: Makes its batches without random changes.
         splits: Encoded rows.
         quiet: No progress bar.
+        keep: Whether there is to be a cache at all.
 
     Yields:
         A collator and splits with which the model is fed.
@@ -69,48 +77,25 @@ def cached(
     Raises:
         UserError: An image cannot be decoded, or ``HFPIPE_CACHE_GB`` is no number.
     """
-    boundaries = _boundaries(model, collator) if cache_limit() else []
-    boundaries = boundaries if any(len(rows) for rows in splits) else []
-    found = _in_turn(
+    boundaries = boundaries_of(model, collator)
+    wanted = boundaries if keep and cache_limit() and any(len(rows) for rows in splits) else []
+    found = in_turn(
         lambda may_compute: {
             each.name: (each, kept)
-            for each in boundaries
+            for each in wanted
             if (kept := _kept(model, each, collator, splits, may_compute, quiet)) is not None
         }
     )
-    if not found:
-        yield collator, list(splits)
-        return
+    everywhere = agreed(found)
+    found = {name: each for name, each in found.items() if name in everywhere}
     with ExitStack() as stack:
+        stack.enter_context(resting(each.module for each in boundaries if each.name not in found))
+        if not found:
+            yield collator, list(splits)
+            return
         for boundary, _ in found.values():
             stack.enter_context(boundary.standing_in())
         yield _fed(model, collator, splits, found)
-
-
-def _boundaries(model: Any, collator: Collator) -> list[Boundary]:
-    """Where a model can be cut at this moment."""
-    from hfpipe.training.head_boundary import head_boundary
-    from hfpipe.training.tower_boundary import tower_boundaries
-
-    towers = tower_boundaries(model, collator)
-    head = None if towers else head_boundary(model, collator)
-    return [head] if head is not None else list(towers)
-
-
-def _in_turn(find: Callable[[bool], Found]) -> Found:
-    """Of several processes, the first of each machine may compute; the others wait, and read."""
-    import torch
-
-    several = torch.distributed.is_available() and torch.distributed.is_initialized()
-    if not several or torch.distributed.get_world_size() == 1:
-        return find(True)
-    if int(os.environ.get("LOCAL_RANK", torch.distributed.get_rank())):
-        barrier()
-        return find(False)
-    try:
-        return find(True)
-    finally:
-        barrier()
 
 
 def _fed(
@@ -131,7 +116,7 @@ def _fed(
         for rows, start in zip(splits, ends, strict=False)
     ]
     own = {each.name: getattr(collator, each.name) for each in fields(Collator)}
-    kept = {name: (boundary.feed, rows) for name, (boundary, rows) in found.items()}
+    kept = {boundary.key: (boundary.feed, rows) for boundary, rows in found.values()}
     return CachedCollator(**own, kept=kept, left_out=left_out), numbered
 
 
@@ -150,7 +135,9 @@ def _kept(
     for at, (rows, each) in enumerate(zip(splits, alike, strict=True)):
         if found[at] is None and may_compute:
             try:
-                found[at] = _computed(model, boundary, maker, collator, rows, each, quiet)
+                found[at] = _as_it_fits(
+                    partial(_computed, model, boundary, maker, collator, rows, each, quiet)
+                )
             except CannotKeep as error:
                 tell_once(str(error))
     files = [each for each in found if each is not None]
@@ -180,6 +167,27 @@ def _features(rows: Dataset, inputs: Sequence[str] | frozenset[str]) -> list[str
     return [name for name in rows.column_names if name.partition(".")[0] in inputs]
 
 
+def _as_it_fits(compute: Callable[[int], np.ndarray | None]) -> np.ndarray | None:
+    """What is computed in whole batches or, where memory is short, in smaller parts of them.
+
+    Raises:
+        RunError: There is not even memory for the smallest.
+    """
+    import torch
+
+    for parts in PARTS:
+        try:
+            return compute(parts)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            torch.cuda.empty_cache()
+    raise RunError(
+        "out of memory while the outputs of what is frozen are computed, however few rows a batch "
+        "has: set batches.cache=false, or a smaller max_length of the input"
+    )
+
+
 def _computed(
     model: Any,
     boundary: Boundary,
@@ -188,6 +196,7 @@ def _computed(
     rows: Dataset,
     alike: Distinct,
     quiet: bool,
+    parts: int,
 ) -> np.ndarray | None:
     """Each distinct row once, and in order of size, so that little padding is computed.
 
@@ -204,7 +213,7 @@ def _computed(
         budget = TOKENS * (1 if device.type == "cpu" else ACCELERATED)
         total, draft, path = len(alike.digests), None, None
         bar = stack.enter_context(tqdm(total=total, desc=boundary.name, disable=quiet))
-        for places in _batches(alike.sizes, budget):
+        for places in _batches(alike.sizes, budget // parts, ROWS // parts):
             picked = read_rows.__getitems__(alike.first[places].tolist())
             made = boundary.vectors(_moved(narrow(picked)["inputs"], device))
             if made is None:
@@ -231,7 +240,7 @@ def _same(one: Tensor, other: Tensor) -> bool:
     return bool((one - other).abs().max() <= PADDING_TOLERANCE * max(1.0, float(other.abs().max())))
 
 
-def _batches(sizes: np.ndarray, budget: int) -> Iterator[np.ndarray]:
+def _batches(sizes: np.ndarray, budget: int, rows: int = ROWS) -> Iterator[np.ndarray]:
     """Places of rows: first the longest and the shortest, then all others, the longest first.
 
     >>> [each.tolist() for each in _batches(np.array([9, 1, 1, 5, 5, 5, 5, 1, 9, 9, 9, 3]), 10)]
@@ -244,7 +253,7 @@ def _batches(sizes: np.ndarray, budget: int) -> Iterator[np.ndarray]:
     order = order[PROBE : len(order) - PROBE]
     start = 0
     while start < len(order):
-        count = min(ROWS, max(1, budget // max(1, int(sizes[order[start]]))))
+        count = min(rows, max(1, budget // max(1, int(sizes[order[start]]))))
         yield order[start : start + count]
         start += count
 

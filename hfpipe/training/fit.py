@@ -7,9 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from hfpipe.errors import UserError, nearest
 from hfpipe.recipe import Recipe
-from hfpipe.training.precision import bf16_is_fast, eval_tokens, on_cpu
+from hfpipe.training.precision import bf16_is_fast, on_cpu
 from hfpipe.training.reporting import Reporting
 
 if TYPE_CHECKING:
@@ -45,10 +47,11 @@ def training_arguments(recipe: Recipe, folder: Path, reporting: Reporting) -> Tr
 
     from hfpipe.metrics.directions import DIRECTIONS
 
+    cpu = bool(recipe.training.get("use_cpu", on_cpu()))
     chosen: dict[str, Any] = {
         "output_dir": str(folder.resolve()),
-        "bf16": bf16_is_fast(),
-        "use_cpu": on_cpu(),
+        "bf16": bf16_is_fast(cpu),
+        "use_cpu": cpu,
         "run_name": reporting.run_name,
         "disable_tqdm": reporting.quiet,
         "restore_callback_states_from_checkpoint": True,
@@ -106,6 +109,7 @@ def build_trainer(
     rates: Sequence[Rate] = (),
     epsilon: float = 0.0,
     watch: Watch | None = None,
+    aim: str = "f1",
 ) -> HfpipeTrainer:
     """A Trainer with our batches, metrics, losses, rates and progress bar.
 
@@ -126,10 +130,12 @@ def build_trainer(
         rates: Of parameters that do not all learn alike.
         epsilon: Metrics no further apart are even.
         watch: What is told of training that goes wrong.
+        aim: What the threshold of the metrics is best for.
     """
     from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
     from hfpipe.models.parts.disentangled import fuse
+    from hfpipe.training.limits import token_limits
     from hfpipe.training.memory import keep_freed_memory
     from hfpipe.training.progress import Progress
     from hfpipe.training.trainer import HfpipeTrainer, loss_of
@@ -137,18 +143,19 @@ def build_trainer(
     if arguments.device.type == "cpu":
         keep_freed_memory()
     fuse(model)
+    limits = token_limits(arguments, collator, max_tokens, eval_max_tokens, watch)
     trainer = HfpipeTrainer(
         model=model,
         args=arguments,
         train_dataset=train,
         eval_dataset=validation,
         data_collator=collator,
-        compute_metrics=compute_metrics(task),
+        compute_metrics=compute_metrics(task, aim),
         compute_loss_func=loss,
         train_collator=replace(collator, seed=seed),
         step_rows=rows,
-        max_tokens=max_tokens,
-        eval_max_tokens=eval_tokens() if eval_max_tokens is None else eval_max_tokens,
+        max_tokens=limits[0],
+        eval_max_tokens=limits[1],
         rates=rates,
         epsilon=epsilon,
         exact_loss=loss_of(model, loss),
@@ -163,12 +170,12 @@ def build_trainer(
     return trainer
 
 
-def compute_metrics(task: Task) -> Callable[[EvalPrediction], dict[str, float]]:
-    """The metrics that the Trainer computes on validation, at the threshold that suits it best."""
+def compute_metrics(task: Task, aim: str = "f1") -> Callable[[EvalPrediction], dict[str, float]]:
+    """The metrics that the Trainer computes on validation, at the threshold that is best for it."""
 
     def on(prediction: EvalPrediction) -> dict[str, float]:
         truth, scores = prediction.label_ids, task.scores(prediction.predictions)
-        found = task.metrics(truth, scores, task.best_threshold(truth, scores))
+        found = task.metrics(truth, scores, task.best_threshold(truth, scores, aim))
         return {name: value for name, value in found.items() if value is not None}
 
     return on
@@ -194,3 +201,42 @@ def check_best_metric(
             f"recipe {recipe.name}: {place} '{wanted}' is not a metric of this task"
             f"{nearest(wanted, produced)}"
         )
+
+
+def check_defined(recipe: Recipe, task: Task, truth: Any, place: str, split: str) -> None:
+    """Refuse a best-model metric that no model could have, by the labels of validation alone.
+
+    Args:
+        recipe: Its ``training.metric_for_best_model`` is looked at.
+        task: Says what evaluation produces.
+        truth: The encoded labels of validation.
+        place: Where the user named the metric.
+        split: Where the labels are.
+
+    Raises:
+        UserError: With what is missing.
+    """
+    wanted = str(recipe.training.get("metric_for_best_model") or "loss").removeprefix("eval_")
+    if wanted == "loss" or str(recipe.training.get("eval_strategy", "no")) == "no":
+        return
+    labels = np.asarray(truth)[task.labelled(truth)]
+    answers = _answers(task, labels) if len(labels) else []
+    if not answers or any(task.metrics(labels, each)[wanted] is not None for each in answers):
+        return
+    reason = task.undefined(labels, answers[0]).get(wanted, "too few rows")
+    raise UserError(
+        f"recipe {recipe.name}: {place} '{wanted}' is not defined on {split}: {reason}: name "
+        "another metric, such as loss, or have such rows there"
+    )
+
+
+def _answers(task: Task, labels: Any) -> list[Any]:
+    """Scores of a model that is always right, and of one that says everything in turn."""
+    turns = np.arange(1, len(labels) + 1)
+    if task.name == "classification":
+        every = np.eye(len(task.labels))
+        return [every[labels], every[turns % len(every)]]
+    others = turns % 2 if task.labels or task.name == "binary" else turns / len(turns)
+    right = np.nan_to_num(np.asarray(labels, np.float64))
+    shape = (-1, *[1] * (right.ndim - 1))
+    return [right, np.broadcast_to(others.reshape(shape), right.shape).astype(np.float64)]

@@ -83,6 +83,11 @@ class HeadBoundary:
         return [self.name]
 
     @property
+    def key(self) -> str:
+        """That of the input, whose place the vector takes."""
+        return self.name
+
+    @property
     def module(self) -> nn.Module:
         """What holds the weights."""
         return self.encoder

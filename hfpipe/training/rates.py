@@ -6,16 +6,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from hfpipe.blocks import Group, Stage
+from hfpipe.blocks import Group, Model, Stage
 from hfpipe.errors import UserError
-from hfpipe.models.groups import depth, match, parameter_groups, select
-from hfpipe.models.parts.lora import MARK
+from hfpipe.models.groups import depth, is_adapters, match, parameter_groups, select
+from hfpipe.models.parts.lora import MARK, saved_modules
 
 if TYPE_CHECKING:
     from transformers import TrainingArguments
 
 WRAPPINGS = ("_fsdp_wrapped_module.", "_orig_mod.", "module.")
 """What wrappers of torch put into the names of parameters."""
+Whole = tuple[str, str]
+"""Where names of parameters begin, and a module below there."""
 
 
 @dataclass(frozen=True)
@@ -70,16 +72,23 @@ def bare(name: str) -> str:
 
 
 def open_groups(
-    model: Any, stage: Stage, freeze: Sequence[str], initial: Mapping[str, bool], place: str
+    model: Any,
+    stage: Stage,
+    freeze: Sequence[str],
+    initial: Mapping[str, bool],
+    place: str,
+    whole: Sequence[Whole] = (),
 ) -> list[str]:
     """Let learn what a stage names, and nothing else.
 
     Args:
         model: Any that ``parameter_groups`` takes.
-        stage: Without groups, all learns that learnt at first; with adapters on, they and the head.
+        stage: Without groups, all learns that learnt at first; with adapters on, they, the head and
+            ``whole``.
         freeze: ``model.freeze``, which no stage undoes.
         initial: Parameter → whether it learnt when the run began.
         place: The stage, for messages.
+        whole: See ``whole_modules``.
 
     Returns:
         What the user should know.
@@ -103,20 +112,52 @@ def open_groups(
             for parameter in parameters:
                 parameter.requires_grad_(group in opened and group not in frozen)
     else:
-        _as_at_first(model, groups, initial)
+        _as_at_first(model, groups, initial, whole)
     if not any(each.requires_grad for each in model.parameters()):
         raise UserError(f"{place}: nothing is left to learn; its groups are {', '.join(groups)}")
     return notes
 
 
-def _as_at_first(model: Any, groups: Mapping[str, Any], initial: Mapping[str, bool]) -> None:
+def _as_at_first(
+    model: Any, groups: Mapping[str, Any], initial: Mapping[str, bool], whole: Sequence[Whole]
+) -> None:
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     beneath = _beneath_adapters(groups)
     for group, parameters in groups.items():
         for parameter in parameters:
             name = names[id(parameter)]
-            learns = MARK in name or (group not in beneath and initial.get(name, True))
-            parameter.requires_grad_(learns)
+            held = group in beneath and not any(_is_inside(name, *each) for each in whole)
+            parameter.requires_grad_(MARK in name or (not held and initial.get(name, True)))
+
+
+def whole_modules(model: Model) -> list[Whole]:
+    """The modules that learn beside adapters, and not by them: ``modules_to_save``.
+
+    Args:
+        model: The recipe's block.
+
+    Returns:
+        Where the names of a tower's parameters begin, empty for the whole model, and a module.
+    """
+    found = [("", each) for each in saved_modules(model.lora or {})]
+    for tower, spec in model.towers.items():
+        found += [(f"towers.{tower}.", each) for each in saved_modules(spec.lora or {})]
+    return found
+
+
+def _is_inside(name: str, beginning: str, module: str) -> bool:
+    """Whether a parameter is in a module, at any depth, as PEFT takes its name.
+
+    >>> (
+    ...     _is_inside("bert.pooler.dense.weight", "", "pooler"),
+    ...     _is_inside("a.poolers.b", "", "pooler"),
+    ... )
+    (True, False)
+    >>> _is_inside("towers.a.x.pooler.weight", "towers.b.", "pooler")
+    False
+    """
+    inside = name.removeprefix(beginning)
+    return (not beginning or inside != name) and f".{module}." in f".{inside}."
 
 
 def _beneath_adapters(groups: Iterable[str]) -> set[str]:
@@ -124,13 +165,14 @@ def _beneath_adapters(groups: Iterable[str]) -> set[str]:
 
     >>> sorted(_beneath_adapters(["embeddings", "layers.0", "lora", "head"]))
     ['embeddings', 'layers.0']
-    >>> _beneath_adapters(["towers.a", "towers.a.lora", "towers.b", "head"])
-    {'towers.a'}
+    >>> _beneath_adapters(["towers.a.layers.0", "towers.a.lora", "towers.b", "head"])
+    {'towers.a.layers.0'}
     """
     known = set(groups)
     if "lora" in known:
         return known - {"lora", "head"}
-    return {name.removesuffix(".lora") for name in known if name.endswith(".lora")}
+    adapted = [name.removesuffix(".lora") for name in known if is_adapters(name)]
+    return {group for name in adapted for group in match(known, name)}
 
 
 def rates_of(model: Any, stage: Stage, arguments: TrainingArguments, place: str) -> list[Rate]:
@@ -161,6 +203,8 @@ def rates_of(model: Any, stage: Stage, arguments: TrainingArguments, place: str)
             if learning:
                 rate = _rate(group, wanted[name], arguments, learning)
                 rates.append(_decayed(rate, stage.layer_decay, groups))
+    if stage.layer_decay not in (None, 1) and not any(depth(each.name, groups) for each in rates):
+        raise UserError(f"{place}.layer_decay: nothing that learns lies in layers: leave it out")
     return rates
 
 

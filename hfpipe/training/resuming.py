@@ -33,10 +33,15 @@ def train(trainer: HfpipeTrainer, folder: Path) -> None:
         stopped = state.stateful_callbacks.get("EarlyStopping", {}).get("attributes", {})
         if state.global_step >= state.max_steps or stopped.get("stopped"):
             trainer.state = state
+            trainer._load_callback_state()
             trainer._load_from_checkpoint(str(checkpoint))
             if trainer.args.load_best_model_at_end and state.best_model_checkpoint:
                 trainer._load_best_model()
+            # Said after the last checkpoint, and maybe not heard by anyone.
+            trainer.watch.on_train_end(trainer.args, state, trainer.control)
             return
+        # It was made when the stage began: once more would cost one of the patience.
+        trainer.args.eval_on_start = False
     interruption = Interruption()
     trainer.add_callback(interruption)
     with interruption.listening():

@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ from hfpipe.processes import barrier, is_main
 from hfpipe.training.fit import build_trainer, step_rows, training_arguments
 from hfpipe.training.journal import Done, Journal
 from hfpipe.training.plans import Plan, plans_of
-from hfpipe.training.rates import open_groups, rates_of
+from hfpipe.training.rates import open_groups, rates_of, whole_modules
 from hfpipe.training.reporting import Offset, shift_trackers
 from hfpipe.training.resuming import train
 from hfpipe.training.selection import better, evaluation_at, key_of
@@ -66,7 +66,8 @@ def check_stages(learning: Learning) -> None:
         step_rows(plan.recipe, arguments)
         switch_adapters(model, plan.stage, plan.recipe)
         if several:
-            open_groups(model, plan.stage, plan.recipe.model.freeze, initial, plan.place)
+            whole = whole_modules(plan.recipe.model)
+            open_groups(model, plan.stage, plan.recipe.model.freeze, initial, plan.place, whole)
         rates_of(model, plan.stage, arguments, plan.place)
 
 
@@ -114,7 +115,11 @@ class Course:
         return Offset(numbered, sum(each.steps for each in done), sum(e.epochs for e in done))
 
     def _prepare(self, plan: Plan) -> list[str]:
-        """Adapters and groups of a stage; what is new in the model is drawn here."""
+        """Adapters and groups of a stage; what is new in the model is drawn here.
+
+        Returns:
+            What the user should know.
+        """
         from transformers import set_seed
 
         set_seed(int(plan.recipe.training.get("seed", 42)) + plan.index)
@@ -122,12 +127,15 @@ class Course:
         switch_adapters(model, plan.stage, plan.recipe)
         if not plan.name:
             return []
-        return open_groups(model, plan.stage, plan.recipe.model.freeze, self.initial, plan.place)
+        own, whole = plan.recipe.model, whole_modules(plan.recipe.model)
+        return open_groups(model, plan.stage, own.freeze, self.initial, plan.place, whole)
 
     def _stage(self, plan: Plan) -> None:
         from hfpipe.training.shards import is_to_be_cut, made_whole
 
+        had = has_adapters(self.learning.model)
         notes = self._prepare(plan)
+        taken_off = had and plan.stage.lora == "off"
         folder = plan.folder(self.learning.folder)
         if plan.index:
             self._save(folder / START)
@@ -142,6 +150,8 @@ class Course:
             if before is not None:
                 self.learning.model = made_whole(before, trainer.model)
             done = self._done(plan, trainer, time.perf_counter() - started)
+        # Nobody measured what is left without adapters: going back there would be a guess.
+        done.kept |= taken_off
         if not done.kept:
             self._load(folder / START)
         number = len(self.journal.stages) + 1
@@ -160,14 +170,14 @@ class Course:
         from hfpipe.training.hub_pushes import HubPushes
         from hfpipe.training.selection import EarlyStopping
         from hfpipe.training.shards import settings_kept
+        from hfpipe.training.signed import Signed
         from hfpipe.training.watch import Watch
 
         learning, batches, stopping = self.learning, plan.recipe.batches, plan.stopping
         folder = plan.folder(learning.folder)
         arguments = training_arguments(plan.recipe, folder, learning.reporting)
-        as_they_are = nullcontext((learning.collator, list(self.splits)))
-        kept = cached(learning.model, learning.collator, self.splits, learning.reporting.quiet)
-        fed = kept if batches.cache else as_they_are
+        quiet, keep = learning.reporting.quiet, batches.cache
+        fed = cached(learning.model, learning.collator, self.splits, quiet, keep)
         with settings_kept(), fed as (collator, (rows, held_out)):
             trainer = build_trainer(
                 learning.model,
@@ -184,13 +194,16 @@ class Course:
                 rates=rates_of(learning.model, plan.stage, arguments, plan.place),
                 epsilon=stopping.epsilon,
                 watch=Watch(learning.folder.parent, learning.task, plan.name),
+                aim=plan.recipe.evaluation.threshold_for,
             )
             trainer.add_callback(
                 EarlyStopping(stopping.patience, stopping.min_epochs, stopping.epsilon)
             )
             strategy = str(plan.recipe.training.get("hub_strategy", "end"))
             if learning.pushing and strategy != "end":
-                trainer.add_callback(HubPushes(learning.pushing, strategy, trainer.watch.say))
+                said = trainer.watch.say
+                trainer.add_callback(HubPushes(learning.pushing, strategy, said, plan.name))
+            trainer.add_callback(Signed(self.journal.identity))
             shift_trackers(trainer, self.offset)
             try:
                 yield trainer
@@ -201,7 +214,8 @@ class Course:
     def _done(self, plan: Plan, trainer: HfpipeTrainer, seconds: float) -> Done:
         """The record of a stage, which says whether its weights go on."""
         state, offset = trainer.state, self.offset
-        at = state.best_global_step if trainer.args.load_best_model_at_end else None
+        loaded = state.best_model_checkpoint if trainer.args.load_best_model_at_end else None
+        at = int(loaded.rpartition("-")[2]) if loaded else None
         best = evaluation_at(state.log_history, at) if at else {}
         metric = key_of(trainer.args.metric_for_best_model)
         return Done(

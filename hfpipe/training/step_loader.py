@@ -10,7 +10,9 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from hfpipe.inputs.collator import EPOCH
 from hfpipe.inputs.encoding import LABELS
+from hfpipe.training.batches import Step
 
 if TYPE_CHECKING:
     import datasets
@@ -32,11 +34,15 @@ class StepRows(Dataset):
         return len(self.rows)
 
     def __getitems__(self, step: Sequence[Sequence[int]]) -> list[list[dict[str, Any]]]:
-        """The rows of each micro-batch, by one read; ``-1 - p`` is row p with an ignored label."""
+        """The rows of each micro-batch, by one read; ``-1 - p`` is row p with an ignored label.
+
+        Those of a ``Step`` say of which epoch it is: what is changed at random depends on it.
+        """
+        told = {EPOCH: step.epoch} if isinstance(step, Step) else {}
         places = [place for micro in step for place in micro]
         found = self.rows.__getitems__([p if p >= 0 else -1 - p for p in places])
         made = iter(
-            row if place >= 0 else _unlabelled(row)
+            {**(row if place >= 0 else _unlabelled(row)), **told}
             for row, place in zip(found, places, strict=True)
         )
         return [[next(made) for _ in micro] for micro in step]

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from hfpipe.inputs.collator import Collator
 from hfpipe.models.base import HfpipeModel
+from hfpipe.models.late_fusion import fed_as
 from hfpipe.models.parts.batches import any_present, cast
 from hfpipe.training.cached_rows import Feed
 
@@ -33,6 +34,11 @@ class TowerBoundary:
     name: str
     variant: str | None = VECTOR
     proven: bool = False
+
+    @property
+    def key(self) -> str:
+        """See ``LateFusionModel``."""
+        return fed_as(self.name)
 
     @property
     def module(self) -> nn.Module:

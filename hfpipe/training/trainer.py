@@ -7,6 +7,7 @@ What differs from ``transformers.Trainer``, each at one of its own extension poi
 - rows are evaluated longest first, by a budget of tokens, and come back in dataset order, and the
   evaluation loss is the mean over rows, not over batches;
 - groups of parameters learn at rates of their own (``Rate``);
+- the best evaluation is one whose weights are kept (``BestWeights``);
 - checkpoints are safetensors and JSON, and hold no pickle (``SafeCheckpoints``).
 """
 
@@ -21,20 +22,23 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, SequentialSampler
 from transformers import Trainer
+from transformers.trainer_callback import ExportableState
 from transformers.trainer_utils import EvalLoopOutput
 
 from hfpipe.inputs.encoding import LABELS, LENGTH
 from hfpipe.training.batches import StepSampler, length_batches
+from hfpipe.training.best_weights import BestWeights
 from hfpipe.training.checkpoints import SafeCheckpoints
+from hfpipe.training.memory import is_out_of_memory
 from hfpipe.training.rates import Rate
-from hfpipe.training.selection import better, evaluation_at, key_of
 from hfpipe.training.step_loader import StepCollator, StepRows
 from hfpipe.training.watch import Watch
 
 MICRO = "micro"
+WATCH = Watch.__name__
 
 
-class HfpipeTrainer(SafeCheckpoints, Trainer):
+class HfpipeTrainer(BestWeights, SafeCheckpoints, Trainer):
     """See the module.
 
     Args:
@@ -81,7 +85,7 @@ class HfpipeTrainer(SafeCheckpoints, Trainer):
         sampler = StepSampler(
             np.asarray(rows[LENGTH]),
             rows_per_step=self.step_rows,
-            max_rows=self.args.train_batch_size,
+            max_rows=self._most_rows,
             max_tokens=self.max_tokens,
             strategy=str(self.args.train_sampling_strategy),
             seed=self.args.seed if self.args.data_seed is None else self.args.data_seed,
@@ -92,6 +96,13 @@ class HfpipeTrainer(SafeCheckpoints, Trainer):
         return self._loader(
             StepRows(rows), sampler, StepCollator(self.watch.named(self.train_collator))
         )
+
+    @property
+    def _most_rows(self) -> int:
+        """Of a micro-batch: where tokens limit it, as many as a process has of a step."""
+        if self.max_tokens is None:
+            return int(self.args.train_batch_size)
+        return -(-self.step_rows // max(1, self.args.world_size))
 
     def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader:
         """Rows by length, in one process; over several as stock has it, in dataset order."""
@@ -134,7 +145,9 @@ class HfpipeTrainer(SafeCheckpoints, Trainer):
         while True:
             try:
                 return self._learn(model, inputs[MICRO], num_items_in_batch)
-            except torch.OutOfMemoryError as error:
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
                 rows = -(-max(len(each[LABELS]) for each in inputs[MICRO]) // self.parts)
                 if rows < 2 or self.args.world_size > 1:
                     raise self.watch.out_of_memory(rows, inputs[MICRO]) from error
@@ -196,7 +209,13 @@ class HfpipeTrainer(SafeCheckpoints, Trainer):
 
     def evaluation_loop(self, dataloader: DataLoader, *args: Any, **kwargs: Any) -> EvalLoopOutput:
         """As stock, in dataset order, and with the exact mean loss."""
-        found = super().evaluation_loop(dataloader, *args, **kwargs)
+        tokens = self.eval_max_tokens if isinstance(dataloader.batch_sampler, list) else None
+        try:
+            found = super().evaluation_loop(dataloader, *args, **kwargs)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            raise self.watch.cannot_evaluate(self.args, tokens, self.is_in_train) from error
         prefix = kwargs.get("metric_key_prefix", "eval")
         metrics = dict(found.metrics or {})
         if self.exact_loss and found.label_ids is not None and found.predictions is not None:
@@ -210,17 +229,19 @@ class HfpipeTrainer(SafeCheckpoints, Trainer):
             predictions, labels = (ordered(each, back) for each in (predictions, labels))
         return EvalLoopOutput(predictions, labels, metrics, found.num_samples)
 
-    def _determine_best_metric(self, metrics: Any, trial: Any) -> bool:
-        """As stock; metrics that are even are told apart by their loss."""
-        if self.epsilon and self.state.best_global_step:
-            key = key_of(self.args.metric_for_best_model)
-            best = evaluation_at(self.state.log_history, self.state.best_global_step)
-            if not better(metrics, best, key, bool(self.args.greater_is_better), self.epsilon):
-                return False
-            self.state.best_metric = metrics[key]
-            self.state.best_global_step = self.state.global_step
-            return True
-        return bool(super()._determine_best_metric(metrics, trial))
+    # Going on
+
+    def _load_callback_state(self) -> None:
+        """As stock, which makes callbacks anew; the watch is held elsewhere, and stays itself."""
+        callbacks = self.state.stateful_callbacks
+        said = callbacks.pop(WATCH, None)
+        super()._load_callback_state()
+        if said is not None:
+            self.watch.recall(said["attributes"])
+        # Stock writes only those again that it has read: a checkpoint may be from before them.
+        for each in self.callback_handler.callbacks:
+            if isinstance(each, ExportableState):
+                callbacks.setdefault(type(each).__name__, each.state())
 
 
 def halved(batch: Any, parts: int) -> list[Any]:

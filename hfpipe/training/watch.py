@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from transformers.trainer_callback import TrainerCallback
+from transformers.trainer_callback import ExportableState, TrainerCallback
 
 from hfpipe.errors import RunError
 from hfpipe.files import write_text
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 IN_VAIN = 4
 """So many evaluations of which none is better than the first are worth a word."""
+KEPT = ("said", "first", "evaluations", "improved", "never")
+"""What a checkpoint keeps of it."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Named:
         return {**self.collate(rows), Watch.IDS: [str(row.get(ROW_ID)) for row in rows]}
 
 
-class Watch(TrainerCallback):
+class Watch(TrainerCallback, ExportableState):
     """What there is to tell of a run's training.
 
     Args:
@@ -55,6 +57,18 @@ class Watch(TrainerCallback):
         self.first: float | None = None
         self.evaluations, self.improved = 0, False
         self.never: list[str] = []
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps of it; see ``recall``."""
+        told = {name: getattr(self, name) for name in KEPT}
+        return {"args": {}, "attributes": told}
+
+    def recall(self, told: Mapping[str, Any]) -> None:
+        """Go on with what was known when a checkpoint was written; it is not told again."""
+        now = self.said
+        for name in KEPT:
+            setattr(self, name, told.get(name, getattr(self, name)))
+        self.said = list(dict.fromkeys([*self.said, *now]))
 
     @property
     def place(self) -> str:
@@ -147,6 +161,24 @@ class Watch(TrainerCallback):
             f"{self.place}out of memory with {max(rows, 1)} rows of a batch: set {fewer}, "
             "training.gradient_checkpointing=true, or a smaller training."
             "per_device_train_batch_size with as many more gradient_accumulation_steps"
+        )
+
+    def cannot_evaluate(self, args: Any, tokens: int | None, training: bool) -> RunError:
+        """The end of an evaluation that does not fit, with what would make it fit.
+
+        Args:
+            args: Of the Trainer.
+            tokens: The limit of a batch, where there is one.
+            training: Whether it is one between steps of training.
+        """
+        rows = args.per_device_eval_batch_size
+        fewer = [f"evaluation.max_tokens={max(tokens // 2, 1)}"] if tokens else []
+        name = "training.per_device_eval_batch_size" if training else "evaluation.batch_size"
+        fewer.append(f"{name}={max(rows // 2, 1)}")
+        flag = "" if training else " (--batch-size of evaluate and predict)"
+        return RunError(
+            f"{self.place}out of memory in evaluation, with {rows} rows of a batch at most: set "
+            f"{' or '.join(fewer)}{flag}"
         )
 
 

@@ -51,6 +51,7 @@ def test_nothing_finds_a_token_in_the_command_line(given: list[str], cli: Callab
     [
         ("training.hub_token=hf_s3cret", "use the environment's HF_TOKEN"),
         ("training.output_dir=x", "use --out DIR"),
+        ("training.label_smoothing_factor=0.1", "use model.loss.label_smoothing"),
         ("training.seed=1,2", "give one value to one key"),
         ("~training.seed=1", "give one value to one key"),
         ("training.seed=${nowhere}", "'nowhere' not found"),

@@ -75,7 +75,7 @@ def test_a_frozen_group_and_no_other_learns_nothing():
     freeze(model, ["towers.tweet", "head"])
     for name, group in parameter_groups(model).items():
         learns = {each.requires_grad for each in group}
-        assert learns == {name not in ("towers.tweet", "head")}, name
+        assert learns == {not name.startswith(("towers.tweet.", "head"))}, name
 
 
 def test_towers_are_all_of_them_but_not_their_adapters():
@@ -138,6 +138,12 @@ LAYERS = [*(f"layers.{number}" for number in range(12)), "embeddings", "base", "
         (FUSION, "towers.*.lora", ["towers.tweet.lora"]),
         (FUSION, "*", ["towers.tweet", "towers.lora", "fusion", "head"]),
         (FUSION, "fusio", []),
+        (
+            ["towers.a.layers.0", "towers.b.base", "towers.c"],
+            "towers.[ac]",
+            ["towers.a.layers.0", "towers.c"],
+        ),
+        (["towers.a.layers.0", "towers.a.base"], "towers.a.layers", ["towers.a.layers.0"]),
         (LAYERS, "layers.1", ["layers.1"]),
         (LAYERS, "layers.1*", ["layers.1", "layers.10", "layers.11"]),
         (LAYERS, "layers.[!0-9]*", []),
@@ -158,7 +164,14 @@ def test_names_are_resolved_for_a_model():
         "lora": ["lora"],
     }
     towers = select(CASES["weighted_lora_fusion"].make(), {"towers": {}}, "here")["towers"]
-    assert sorted(towers) == ["towers.about", "towers.picture", "towers.thread", "towers.tweet"]
+    assert sorted({each.split(".")[1] for each in towers}) == [
+        "about",
+        "picture",
+        "thread",
+        "tweet",
+    ]
+    assert "towers.tweet.layers.0" in towers
+    assert not [each for each in towers if each.endswith(".lora")]
 
 
 @pytest.mark.parametrize(

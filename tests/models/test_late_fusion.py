@@ -17,7 +17,7 @@ from transformers import (
 )
 
 from hfpipe.errors import UserError
-from hfpipe.models.late_fusion import LateFusionConfig, LateFusionModel
+from hfpipe.models.late_fusion import LateFusionConfig, LateFusionModel, fed_as
 from hfpipe.models.parts.fusion import drop_modalities
 from hfpipe.models.parts.towers import tower_config
 from tests.models.support import BERT, CASES, LORA, SIGLIP, WORDS, batch_of, rows_at
@@ -158,16 +158,16 @@ def test_groups_are_towers_their_adapters_fusion_and_head():
     model = CASES["weighted_lora_fusion"].make()
     groups = model.parameter_groups()
     assert set(groups) == {
-        "towers.tweet",
-        "towers.tweet.lora",
-        "towers.picture",
+        *(f"towers.tweet.{part}" for part in ("embeddings", "layers.0", "lora")),
+        *(f"towers.picture.{part}" for part in ("embeddings", "layers.0", "base")),
         "towers.about",
         "towers.thread",
         "fusion",
         "head",
     }
     assert sum(each.numel() for each in groups["towers.tweet.lora"]) == 2 * 2 * (16 * 2)
-    assert model.cache_boundary()["tweet"] == ["towers.tweet", "towers.tweet.lora"]
+    tweet = {"towers.tweet.embeddings", "towers.tweet.layers.0", "towers.tweet.lora"}
+    assert set(model.cache_boundary()["tweet"]) == tweet
     assert model.cache_boundary()["about"] == ["towers.about"]
 
 
@@ -178,14 +178,14 @@ def test_adapters_start_without_effect_train_and_merge_into_the_same_logits():
     model.add_lora("tweet", LORA)
     torch.testing.assert_close(model(batch).logits, before, atol=1e-6, rtol=0)
     adapters = model.parameter_groups()["towers.tweet.lora"]
-    base = [each.detach().clone() for each in model.parameter_groups()["towers.tweet"]]
+    base = [each.detach().clone() for each in model.parameter_groups()["towers.tweet.layers.0"]]
     optimizer = torch.optim.SGD([each for each in model.parameters() if each.requires_grad], lr=1.0)
     for _ in range(2):
         optimizer.zero_grad()
         model(batch, torch.tensor([0, 1, 0, 1])).loss.backward()
         optimizer.step()
     assert all(each.grad.abs().sum() > 0 for each in adapters)
-    for old, new in zip(base, model.parameter_groups()["towers.tweet"], strict=True):
+    for old, new in zip(base, model.parameter_groups()["towers.tweet.layers.0"], strict=True):
         assert torch.equal(old, new)
     trained = model(batch).logits
     model.merge_lora()
@@ -243,15 +243,15 @@ def test_cached_tower_outputs_give_equal_logits(name):
     with torch.no_grad():
         pooled = model.tower_outputs(batch)
     present = {each: model.tower_present(each, batch) for each in CACHED}
-    cached = {each: {"pooled": pooled[each], "present": present[each]} for each in CACHED}
+    cached = {fed_as(each): {"pooled": pooled[each], "present": present[each]} for each in CACHED}
     torch.testing.assert_close(model(cached).logits, expected, atol=1e-6, rtol=0)
-    some = {**batch, "tweet": cached["tweet"]}
+    some = {**batch, fed_as("tweet"): cached[fed_as("tweet")]}
     del some["words"]
     torch.testing.assert_close(model(some).logits, expected, atol=1e-6, rtol=0)
     part = rows_at(cached, slice(1, 3))
     torch.testing.assert_close(model(part).logits, expected[1:3], atol=1e-5, rtol=0)
     with pytest.raises(UserError, match="tower 'tweet': its cached output has dimension 5, not 16"):
-        model({**cached, "tweet": {"pooled": torch.zeros(5, 5)}})
+        model({**cached, fed_as("tweet"): {"pooled": torch.zeros(5, 5)}})
 
 
 def test_modalities_are_dropped_at_their_rate_but_never_all():
@@ -274,7 +274,8 @@ def test_modality_dropout_acts_in_training_only():
     plain = CASES["late_fusion"].make(dropout=0.0)
     batch = batch_of(model.config, 6)
     torch.testing.assert_close(model(batch).logits, plain(batch).logits)
-    pooled = {name: {"pooled": each} for name, each in model.tower_outputs(batch).items()}
+    found = model.tower_outputs(batch)
+    pooled = {fed_as(name): {"pooled": each} for name, each in found.items()}
     model.train()
     assert (model(pooled).logits - plain(batch).logits).abs().max() > 1e-3
 

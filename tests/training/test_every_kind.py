@@ -140,7 +140,7 @@ def test_learns_its_task_and_is_scored_from_what_was_pushed(
 
     names = pushed_files(hub, tuned)
     own = name not in (*STOCK, "ridge", "gbdt")
-    wanted = {"README.md", "processor.json", "hfpipe/run.json"} | files
+    wanted = {"README.md", "processor.json", "hfpipe/run.json", "hfpipe/curves.json"} | files
     assert wanted | (OWN_FILES if own else set()) <= names
     assert ("modeling_hfpipe.py" in names) == own
     assert not [each for each in names if each.endswith((".bin", ".pt", ".pth", ".pkl", ".joblib"))]

@@ -211,10 +211,10 @@ def test_the_kept_rows_give_the_same_logits_in_any_order(pieces, cache):
         for found, split, places in ((first, splits[0], order), (second, splits[1], [3, 1])):
             own = model(collator([split[at] for at in places])["inputs"]).logits
             kept_ones = fed([found[at] for at in places])["inputs"]
-            assert set(kept_ones) == {"words", "about"}
+            assert set(kept_ones) == {"tower:words", "tower:about"}
             torch.testing.assert_close(model(kept_ones).logits, own, atol=1e-5, rtol=1e-5)
             # The rows without a note are told to be without.
-            assert kept_ones["words"]["present"].tolist() == [at % 2 == 0 for at in places]
+            assert kept_ones["tower:words"]["present"].tolist() == [at % 2 == 0 for at in places]
     # 20 and 4 rows, all with other numbers; but of notes there are three and two.
     sizes = sorted(len(np.load(path, allow_pickle=False)) for path in cache.glob("*.npy"))
     assert sizes == [2, 3, 4, 20]

@@ -204,6 +204,56 @@ def test_all_checkpoints_of_a_run_that_saves_the_best(hub, tune, tmp_path):
         np.testing.assert_array_equal(final[name].numpy(), chosen[name].numpy())
 
 
+@pytest.fixture(scope="module")
+def in_stages(tune, tmp_path_factory) -> None:
+    """An epoch of the head alone, and one with adapters; the last weights go on."""
+    tune(
+        "local/pushed-stages",
+        tmp_path_factory.mktemp("in-stages") / "run",
+        "training.hub_strategy=all_checkpoints",
+        "training.num_train_epochs=1",
+        "training.load_best_model_at_end=false",
+        "model.lora.r=2",
+        "model.lora.target_modules=[query,value]",
+        "stages.head.groups.head=1e-2",
+        "stages.adapters.lora=on",
+        "stages.adapters.groups.lora=5e-2",
+        "stages.adapters.groups.head=1e-2",
+    )
+
+
+def test_what_is_pushed_while_adapters_are_on_loads_with_them_folded_in(hub, in_stages, tmp_path):
+    from transformers import AutoModelForSequenceClassification
+
+    target = "local/pushed-stages"
+    seen = commits(hub, target)
+    assert [title for title, _ in seen[:-1]] == [
+        f"Training: stage '{name}', step {STEPS}, epoch 1.00" for name in ("head", "adapters")
+    ]
+    weights = []
+    for _, revision in seen:
+        model, said = AutoModelForSequenceClassification.from_pretrained(
+            target, revision=revision, token=hub.token, output_loading_info=True
+        )
+        assert not any(said.values()), said
+        weights.append(model.state_dict())
+    head, adapters, end = weights
+    query = "bert.encoder.layer.0.attention.self.query.weight"
+    assert float((adapters[query] - head[query]).abs().max()) > 1e-4
+    # The last checkpoint is what was pushed at the end.
+    for name, each in end.items():
+        np.testing.assert_allclose(each.numpy(), adapters[name].numpy(), atol=1e-7)
+
+
+def test_checkpoints_of_stages_have_names_of_their_own(hub, in_stages, tmp_path):
+    target = "local/pushed-stages"
+    files = files_at(hub, target, commits(hub, target)[-1][1])
+    for name in ("head", "adapters"):
+        assert f"checkpoint-{name}-{STEPS}/trainer_state.json" in files
+        assert f"checkpoint-{name}-{STEPS}/model.safetensors" in files
+    assert not [name for name in files if name.startswith(f"checkpoint-{STEPS}/")]
+
+
 def test_end_is_one_commit(hub, tune, tmp_path):
     tune(
         "local/pushed-end",

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from hfpipe.blocks import Group, Stage
+from hfpipe.errors import UserError
+from tests.training.small import fusion, mlp
 from tests.training.staged import LORA
 
 
@@ -102,3 +104,52 @@ def test_layer_decay_is_of_the_rate_that_a_group_names(small, tmp_path):
     found = optimizer_groups(small, stage, tmp_path)
     assert [found(f"layers.{at}")[0].lr for at in range(3)] == [5e-4, 1e-3, 2e-3]
     assert found("head")[0].lr == 1e-3
+
+
+def test_layers_of_a_tower_count_within_it(tmp_path):
+    """An encoder's layers learn at shares; the fusion, and a tower without layers, as they did."""
+    found = optimizer_groups(fusion(), Stage(layer_decay=0.5), tmp_path)
+    for name, depth in {
+        "towers.words.layers.1": 1,
+        "towers.words.layers.0": 2,
+        "towers.words.embeddings": 3,
+        "towers.about": 0,
+        "fusion": 0,
+        "head": 0,
+    }.items():
+        assert {part.lr for part in found(name)} == {1e-2 * 0.5**depth}, name
+
+
+def test_one_name_is_a_whole_tower(tmp_path):
+    stage = Stage({"towers.words": Group(4e-3), "head": Group()}, layer_decay=0.5)
+    found = optimizer_groups(fusion(), stage, tmp_path)
+    assert {part.lr for part in found("towers.words.layers.0")} == {1e-3}
+    assert found("towers.about") == found("fusion") == []
+
+
+@pytest.mark.parametrize(
+    ("model", "stage"),
+    [
+        (lambda: mlp("binary"), Stage(layer_decay=0.5)),
+        (fusion, Stage({"head": Group(), "fusion": Group()}, layer_decay=0.5)),
+    ],
+)
+def test_decay_by_layers_where_nothing_lies_in_layers_is_refused(tmp_path, model, stage):
+    with pytest.raises(UserError) as caught:
+        optimizer_groups(model(), stage, tmp_path)
+    told = "stages.it.layer_decay: nothing that learns lies in layers: leave it out"
+    assert str(caught.value) == told
+    assert optimizer_groups(model(), Stage(stage.groups, layer_decay=1), tmp_path)("head")
+
+
+def test_what_adapters_in_a_tower_stand_in_for_stays_as_it_is(tmp_path):
+    """Nothing of the tower beneath them learns, embeddings included; the other tower does."""
+    from hfpipe.models.adapters import put_on
+
+    model = fusion()
+    put_on(model, {"words": {"r": 2, "target_modules": ["query"]}})
+    found = optimizer_groups(model, Stage(), tmp_path)
+    for part in ("embeddings", "layers.0", "layers.1", "base"):
+        assert found(f"towers.words.{part}") == []
+    assert found("towers.words.lora")
+    assert found("towers.about")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections import Counter
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -256,6 +257,82 @@ def test_extras_come_back_in_the_order_of_the_dataset():
     assert expected.std(axis=0).max() > 1e-3
 
 
+class Tight(BertForSequenceClassification):
+    """Out of memory in evaluation; on a CPU it is told by a plain error."""
+
+    def forward(self, **kwargs: Any) -> Any:
+        """As BERT, while it learns."""
+        if not self.training:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate")
+        return super().forward(**kwargs)
+
+
+def test_an_evaluation_that_does_not_fit_says_what_would_make_it_fit(tmp_path):
+    toy = Toy("classification", lambda: bert(kind=Tight))
+    rows = PLAIN.rows(8)
+    trainer = trainer_of(
+        toy,
+        tmp_path,
+        rows,
+        rows,
+        rows=8,
+        max_steps=1,
+        eval_max_tokens=50,
+        eval_strategy="steps",
+        eval_steps=1,
+    )
+    place = (
+        "out of memory in evaluation, with 8 rows of a batch at most: set evaluation.max_tokens=25"
+    )
+    with pytest.raises(RunError) as caught:
+        trainer.train()
+    assert str(caught.value) == f"{place} or training.per_device_eval_batch_size=4"
+    with pytest.raises(RunError) as caught:
+        predict_outputs(toy.model(), toy.collator, rows, toy.kind, 8, quiet=True, max_tokens=50)
+    flag = "(--batch-size of evaluate and predict)"
+    assert str(caught.value) == f"{place} or evaluation.batch_size=4 {flag}"
+
+
+def test_a_cpu_without_memory_goes_on_in_halves_too(tmp_path):
+    class Plain(Small):
+        def forward(self, *args: Any, **kwargs: Any) -> Any:
+            try:
+                return super().forward(*args, **kwargs)
+            except torch.OutOfMemoryError as error:
+                raise RuntimeError("DefaultCPUAllocator: not enough memory: you tried") from error
+
+    toy = Toy("classification", lambda: bert(kind=Plain, room=4), loss=STOCK.loss)
+    rows = STOCK.rows(8)
+    trainer = trainer_of(toy, tmp_path, rows, rows=8, max_steps=1, **CUTS["1x8"])
+    trainer.train()
+    assert losses(trainer) == [pytest.approx(whole(STOCK, rows)[0], rel=1e-6)]
+
+
+@pytest.mark.parametrize(("max_tokens", "parts"), [(None, 8), (40, 3), (10_000, 1)])
+def test_tokens_alone_limit_a_micro_batch_where_they_are_given(tmp_path, max_tokens, parts):
+    trainer = trainer_of(
+        PLAIN, tmp_path, PLAIN.rows(8), rows=8, max_tokens=max_tokens, **CUTS["8x1"]
+    )
+    (step,) = trainer.get_train_dataloader()
+    assert len(step["micro"]) == parts
+
+
+def test_of_several_processes_a_limit_of_tokens_in_evaluation_is_said_not_to_count(capsys):
+    from hfpipe.training.limits import token_limits
+    from hfpipe.training.watch import Watch
+
+    arguments: Any = SimpleNamespace(world_size=2, device=torch.device("cpu"))
+    watch = Watch()
+    for _ in range(2):
+        assert token_limits(arguments, PLAIN.collator, 5, 7, watch) == (5, 7)
+    assert token_limits(arguments, PLAIN.collator, 5, None, watch) == (5, 2048)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("warning: evaluation.max_tokens does not count with several processes")
+    arguments.world_size = 1
+    assert token_limits(arguments, PLAIN.collator, 5, 7, alone := Watch()) == (5, 7)
+    assert alone.said == []
+
+
 # What one override changes
 
 OVERRIDES: dict[str, dict[str, Any]] = {
@@ -292,3 +369,23 @@ def test_bf16_runs_where_it_is_asked_for(tmp_path):
         assert {each.dtype for each in trainer.model.parameters()} == {torch.float32}
     assert found[True] == pytest.approx(found[False], abs=2e-2)
     assert found[True] != found[False]
+
+
+def test_use_cpu_decides_on_bfloat16_where_there_is_an_accelerator(tmp_path, monkeypatch):
+    """The accelerator is fast in it, and this CPU is not."""
+    from hfpipe.recipe import load_recipe
+    from hfpipe.training import fit, precision
+    from hfpipe.training.limits import token_limits
+    from hfpipe.training.reporting import Reporting
+
+    for module in (fit, precision):
+        monkeypatch.setattr(module, "on_cpu", lambda: False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
+    assert precision.bf16_is_fast()
+    assert precision.eval_tokens() == 65_536
+    recipe = load_recipe("topics_minilm", ["training.use_cpu=true"])
+    arguments = fit.training_arguments(recipe, tmp_path, Reporting(quiet=True))
+    assert (arguments.use_cpu, arguments.bf16) == (True, False)
+    assert token_limits(arguments, PLAIN.collator, None, None)[1] == 2048

@@ -52,6 +52,8 @@ class Kind(ABC):
     readable: ClassVar[bool] = True
     #: So many rows are encoded at a time.
     batch_rows: ClassVar[int] = BATCH_ROWS
+    #: Whether a row has tokens or steps, for which a batch pays.
+    has_tokens: ClassVar[bool] = False
     #: What of the base model it needs, in words; empty for nothing.
     tool: ClassVar[str] = ""
 
@@ -91,14 +93,17 @@ class Kind(ABC):
 
     @abstractmethod
     def collate(
-        self, features: Sequence[Mapping[str, Any]], tool: Any = None, seed: int | None = None
+        self,
+        features: Sequence[Mapping[str, Any]],
+        tool: Any = None,
+        seeds: Sequence[int] | None = None,
     ) -> dict[str, torch.Tensor]:
         """Make the tensors of a batch, padded to what is longest in it.
 
         Args:
             features: One row's features each, as ``encode`` made them with ``raw`` and ``row_id``.
             tool: As for ``encode``.
-            seed: Of random changes to the inputs of training; None for no changes.
+            seeds: Of random changes to the rows of training, one a row; None for no changes.
         """
 
     @abstractmethod

@@ -85,7 +85,10 @@ class CategoricalInput(Kind):
         return Encoded({"codes": packed(self.codes(rows))}, present)
 
     def collate(
-        self, features: Sequence[Mapping[str, Any]], tool: Any = None, seed: int | None = None
+        self,
+        features: Sequence[Mapping[str, Any]],
+        tool: Any = None,
+        seeds: Sequence[int] | None = None,
     ) -> dict[str, torch.Tensor]:
         """``codes``, ``(batch, n)`` long."""
         return {"codes": tensor([each["codes"] for each in features], np.int64)}

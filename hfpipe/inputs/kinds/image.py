@@ -104,7 +104,10 @@ class ImageInput(Kind):
         return Encoded({"present": pa.array(present)}, present)
 
     def collate(
-        self, features: Sequence[Mapping[str, Any]], tool: Any = None, seed: int | None = None
+        self,
+        features: Sequence[Mapping[str, Any]],
+        tool: Any = None,
+        seeds: Sequence[int] | None = None,
     ) -> dict[str, torch.Tensor]:
         """``pixel_values`` ``(batch, 3, height, width)`` float32 and ``present`` ``(batch,)``.
 
@@ -113,8 +116,10 @@ class ImageInput(Kind):
         """
         import torch
 
-        draw = None if seed is None else np.random.default_rng(seed)
-        images = [self._image(each, draw) for each in features]
+        images = [
+            self._image(each, None if seeds is None else np.random.default_rng(seeds[at]))
+            for at, each in enumerate(features)
+        ]
         made = tool(images=images, return_tensors="pt")
         present = torch.tensor([each["present"] for each in features])
         pixels = made["pixel_values"].to(torch.float32)

@@ -88,7 +88,10 @@ class NumericInput(Kind):
         return Encoded(columns, present)
 
     def collate(
-        self, features: Sequence[Mapping[str, Any]], tool: Any = None, seed: int | None = None
+        self,
+        features: Sequence[Mapping[str, Any]],
+        tool: Any = None,
+        seeds: Sequence[int] | None = None,
     ) -> dict[str, torch.Tensor]:
         """``values`` and ``missing`` (1 where a number is missing), ``(batch, n)`` float32."""
         return {

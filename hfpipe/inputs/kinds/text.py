@@ -31,6 +31,7 @@ class TextInput(Kind):
 
     options: ClassVar[tuple[str, ...]] = ("max_length", "optional")
     tool: ClassVar[str] = "tokenizer"
+    has_tokens: ClassVar[bool] = True
 
     max_length: int = 512
     kind: str = "text"
@@ -81,7 +82,10 @@ class TextInput(Kind):
         )
 
     def collate(
-        self, features: Sequence[Mapping[str, Any]], tool: Any = None, seed: int | None = None
+        self,
+        features: Sequence[Mapping[str, Any]],
+        tool: Any = None,
+        seeds: Sequence[int] | None = None,
     ) -> dict[str, torch.Tensor]:
         """``input_ids``, ``attention_mask`` ``(batch, tokens)`` and ``present`` ``(batch,)``."""
         import torch

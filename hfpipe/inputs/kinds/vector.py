@@ -73,7 +73,10 @@ class VectorInput(Kind):
         return Encoded({"values": packed(values), "present": pa.array(present)}, present)
 
     def collate(
-        self, features: Sequence[Mapping[str, Any]], tool: Any = None, seed: int | None = None
+        self,
+        features: Sequence[Mapping[str, Any]],
+        tool: Any = None,
+        seeds: Sequence[int] | None = None,
     ) -> dict[str, torch.Tensor]:
         """``values`` ``(batch, dim)`` float32 and ``present`` ``(batch,)`` bool."""
         import torch

@@ -36,6 +36,7 @@ class VectorSequenceInput(Kind):
     options: ClassVar[tuple[str, ...]] = ("max_steps",)
     readable: ClassVar[bool] = False
     batch_rows: ClassVar[int] = 100
+    has_tokens: ClassVar[bool] = True
 
     dim: int
     max_steps: int | None = None
@@ -81,7 +82,10 @@ class VectorSequenceInput(Kind):
         return Encoded({"values": runs}, np.ones(len(rows), bool), counts)
 
     def collate(
-        self, features: Sequence[Mapping[str, Any]], tool: Any = None, seed: int | None = None
+        self,
+        features: Sequence[Mapping[str, Any]],
+        tool: Any = None,
+        seeds: Sequence[int] | None = None,
     ) -> dict[str, torch.Tensor]:
         """``values`` ``(batch, steps, dim)`` float32, zeros behind the last vector, and ``mask``.
 
