@@ -57,6 +57,17 @@ def import_torchvision() -> None:
     import torchvision  # noqa: F401
 
 
+def import_torchaudio() -> None:
+    """Import it without its library, whose build on PyPI is for CUDA: nothing here is heard."""
+    paths: Any = Path
+    glob = paths.glob
+    paths.glob = lambda self, pattern: () if "_torchaudio" in pattern else glob(self, pattern)
+    try:
+        import torchaudio  # noqa: F401
+    finally:
+        paths.glob = glob
+
+
 def ours(task: dict[str, Any]) -> Train:
     """What ``hfpipe finetune --recipe topics_minilm`` does between download and push."""
     from datasets import Dataset
@@ -227,6 +238,7 @@ def simpletransformers(task: dict[str, Any]) -> Train:
 def ludwig(task: dict[str, Any]) -> Train:
     """A pretrained encoder that is trained, and a category."""
     import_torchvision()
+    import_torchaudio()
     import pandas
     from ludwig.api import LudwigModel
 
