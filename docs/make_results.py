@@ -6,9 +6,9 @@
 
 A recipe's own first comment lines are the commands: `prepare`, `finetune` and `evaluate` as they
 stand there, with the files found below DATA. What the Hub holds already is not made again
-(`--again` makes all anew); `evaluate` always runs, with `--threshold-for f1`, so that a model
-pushed by an earlier version gets its threshold and calibration from validation too. A recipe that
-cannot run (a base model that no Hub here has) gets its line with the reason.
+(`--again` makes all anew); `evaluate` always runs, with baselines and `--threshold-for f1`,
+so that a model pushed by an earlier version gets its threshold and calibration from validation too.
+A recipe that cannot run (a base model that no Hub here has) gets its line with the reason.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def record_of(
         if command[0] == "hub":  # the base model is there: see above
             continue
         if command[0] == "evaluate":
-            command = [*command[: command.index("--out")], "--out", str(out)]
+            command = [*command[: command.index("--out")], "--baselines", "--out", str(out)]
             failed = ran([*command, "--threshold-for", "f1"], hub)
             failed = ran(command, hub) if failed and "threshold" in failed else failed
         else:

@@ -48,24 +48,25 @@ def evaluate(model: str, endpoint: Endpoint, options: EvaluateOptions) -> Evalua
     pushed = load_subject(model, endpoint, options)
     _check(pushed, endpoint, options)
     rows = choose_rows(pushed, endpoint, options)
+    home = home_of(pushed, rows, endpoint)
+    rows = replace(rows, home=home)
     scored = _scored(pushed, rows, options)
     if options.push:
         if not pushed.task.labelled(scored.truth).any():
             raise UserError(f"--push: {rows.place}: no row has a label: there is nothing to push")
         check_home(pushed, rows)
-    home = home_of(pushed, rows, endpoint)
     if pushed.wanted.automatic_slices and not pushed.choice:
         scored = _with_leaks(scored, pushed, rows, home)
     decision = _fitted_anew(pushed, home, options) if options.threshold_for else pushed.decision
     beside = pushed.wanted.baselines if options.baselines is None else options.baselines
-    alone = not beside or pushed.choice is not None
     judged = judge(
         pushed.task,
         scored,
         decision=decision,
         choice=pushed.choice,
-        guesses=None if alone else _guesses(pushed, rows, scored, rows.source or home, decision),
+        guesses=_guesses(pushed, rows, scored, rows.source or home, decision) if beside else None,
         wanted=pushed.wanted,
+        fitted_here=rows.source is not None and rows.source is home and rows.split == "validation",
         model=pushed.repo_id,
         model_revision=pushed.revision,
         dataset=rows.name,
@@ -120,12 +121,19 @@ def _said(
 
 def _scored(pushed: Pushed, rows: Rows, options: EvaluateOptions) -> Scored:
     """Run the model over the rows."""
-    from hfpipe.evaluation.gathering import check_slices, groups_of, scored_rows
+    from hfpipe.evaluation.gathering import (
+        check_group_slices,
+        check_slices,
+        groups_of,
+        scored_rows,
+    )
 
     task, wanted = pushed.task, pushed.wanted
     check_slices(list(wanted.slices), rows.dataset, rows.place)
     if wanted.group_by:
         groups_of(rows.dataset, wanted.group_by, rows.place)
+    if wanted.group_by and pushed.choice:
+        check_group_slices(list(wanted.slices), rows.dataset, wanted.group_by, rows.place)
     blank = task.unknown(len(rows.dataset))
     truth = pushed.processor.target.encode(rows.dataset, rows.place) if rows.labelled else blank
     scores, extras = _said(pushed, rows.dataset, rows.place, options.quiet)
@@ -139,7 +147,8 @@ def _with_leaks(scored: Scored, pushed: Pushed, rows: Rows, home: Source | None)
     from hfpipe.evaluation.leaks import near_duplicates_in_train
 
     labelled = pushed.task.labelled(scored.truth).any()
-    if home is None or "train" not in home.splits or rows.split == "train" or not labelled:
+    its_own = rows.source is home and rows.split == "train"
+    if home is None or "train" not in home.splits or its_own or not labelled:
         return scored
     fitted, train = pushed.fitted, home.splits["train"]
     if not fitted.columns:
@@ -192,6 +201,8 @@ def _guesses(
     They are calibrated where somebody tried to calibrate the model.
     """
     from hfpipe.evaluation.baselines import baseline_guesses
+    from hfpipe.evaluation.gathering import check_slices
+    from hfpipe.evaluation.group_baselines import group_guesses
 
     asked = pushed.processor
     # The caller's columns are those of the dataset that is scored.
@@ -203,10 +214,24 @@ def _guesses(
     train, held_out = source.splits["train"], source.splits.get("validation")
     try:
         fitted.check_columns(train, source.place)
+        if pushed.choice is not None:
+            check_slices([pushed.choice.group_by], train, source.place)
         truth = fitted.target.encode(train, f"{source.place}, split 'train'")
         validation = (held_out, fitted.target.encode(held_out, source.place)) if held_out else None
     except UserError:  # not what the model was trained for: it is scored without baselines
         return None
+    if pushed.choice is not None:
+        return group_guesses(
+            pushed.task,
+            asked,
+            train,
+            truth,
+            rows.dataset,
+            scored.truth,
+            group_by=pushed.choice.group_by,
+            validation=validation,
+            train_processor=fitted,
+        )
     return baseline_guesses(
         pushed.task,
         asked,

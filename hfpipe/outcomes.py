@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from hfpipe.errors import UserError
+from hfpipe.errors import HfpipeError, UserError
 from hfpipe.hub.endpoint import Endpoint
 from hfpipe.hub.provenance import provenance
 from hfpipe.hub.publish import Published, check_writable
-from hfpipe.hub.repos import STORY, find, read_json
+from hfpipe.hub.repos import CURVES, STORY, find, read_json
 from hfpipe.inputs.processor import Processor
 from hfpipe.trials import EvaluateOptions, Pushed, Rows
 
@@ -57,17 +57,57 @@ def written(
     metrics = judged.record.write(out / "metrics.json")
     wrong = error_ids(judged.record.to_dict(), judged.rows)
     pictures = {} if pushed.choice else thumbnails(pushed.processor, rows.dataset, wrong)
+    learning = _learning(pushed, endpoint)
     report = write_report(
         out / "report.html",
         judged.record,
         judged.rows,
+        curves=learning.curves,
+        stages=learning.stages,
         provenance=provenance(),
         pictures=pictures,
     )
     if options.wandb:
         _track(judged, pushed, rows, options, endpoint, report, pictures)
-    notes = [*_absent(pushed.processor, rows), *_unseen(pushed.processor, rows)]
+    notes = [
+        *_absent(pushed.processor, rows),
+        *_unseen(pushed.processor, rows),
+        *learning.notes,
+    ]
     return Evaluated(judged.record, len(judged.rows), metrics, place, report, notes)
+
+
+@dataclass(frozen=True)
+class _Learning:
+    """How the pushed model learned: its curves, its stages, and what the user should know."""
+
+    curves: list[dict[str, Any]] = field(default_factory=list)
+    stages: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def _learning(pushed: Pushed, endpoint: Endpoint) -> _Learning:
+    """What was pushed of the training of this very commit; nothing of an earlier hfpipe.
+
+    Scores are there already when this is read, so a page without curves is better than none.
+    """
+    if not pushed.story:
+        return _Learning()
+    try:
+        found: Any = read_json(endpoint, pushed.repo_id, "model", CURVES, pushed.revision)
+    except HfpipeError as error:
+        return _Learning(notes=[f"the page has no learning curves: {error}"])
+    if found is None:
+        return _Learning()
+    if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
+        return _Learning(
+            notes=[
+                f"the page has no learning curves: model {pushed.repo_id}: {CURVES} is not a list "
+                "of objects"
+            ]
+        )
+    told = pushed.story.get("stages") or []
+    return _Learning(found, [str(each["name"]) for each in told if each.get("name")])
 
 
 def _track(

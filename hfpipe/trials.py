@@ -122,11 +122,13 @@ class Rows:
     place: str
     labelled: bool
     source: Source | None = None
+    home: Source | None = None
 
     @property
     def owner(self) -> str | None:
-        """The column by which the split kept rows together; None without one."""
-        return self.source.owner if self.source and self.source.has_owner(self.dataset) else None
+        """The column by which their split, or that of training, kept rows together, if any."""
+        known = self.source or self.home
+        return known.owner if known and known.has_owner(self.dataset) else None
 
 
 def load_subject(model: str, endpoint: Endpoint, options: EvaluateOptions) -> Pushed:

@@ -68,7 +68,7 @@ def automatic_columns(
         for what, there in _presence(name, kind, dataset):
             found[f"missing: {what}"] = ["present" if each else "missing" for each in there]
     if groups is not None:
-        found[GROUP] = _sizes(groups)
+        found[GROUP] = group_sizes(groups)
     return {name: values for name, values in found.items() if len(set(values)) > 1}
 
 
@@ -81,7 +81,12 @@ def _lengths(counts: Counts, unit: str) -> list[str | None]:
     return found
 
 
-def _sizes(groups: Sequence[str]) -> list[str | None]:
+def group_sizes(groups: Sequence[str]) -> list[str | None]:
+    """For every row the bin of its group's size.
+
+    >>> group_sizes(["ada", "bob", "ada"])
+    ['2-5', '1', '2-5']
+    """
     rows = Counter(groups)
     bins = [Bin(name, at) for at, name in enumerate(GROUP_SIZES)]
     places = np.searchsorted(list(GROUP_SIZES.values()), [rows[each] for each in groups])

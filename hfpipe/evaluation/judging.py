@@ -11,11 +11,13 @@ import numpy as np
 from hfpipe.blocks import Evaluation
 from hfpipe.evaluation.baselines import Guess
 from hfpipe.evaluation.decisions import Decision
-from hfpipe.evaluation.predictions import DIGITS, task_rows
+from hfpipe.evaluation.groups import group_slices
+from hfpipe.evaluation.predictions import rounded, task_rows
 from hfpipe.evaluation.profiles import ProfileChoice, Scored
-from hfpipe.evaluation.record import EvaluationRecord, evaluation_record
+from hfpipe.evaluation.record import EvaluationRecord, evaluation_record, without
 from hfpipe.evaluation.uncertainty import uncertain
 from hfpipe.inputs.processor import Processor
+from hfpipe.metrics.aggregation import no_probability
 from hfpipe.metrics.scores import predicted_classes
 from hfpipe.metrics.tasks import Metrics, Task, Threshold
 
@@ -61,6 +63,7 @@ def judge(
     choice: ProfileChoice | None = None,
     guesses: Mapping[str, Guess] | None = None,
     wanted: Evaluation | None = None,
+    fitted_here: bool = False,
     **place: Any,
 ) -> Judged:
     """Decide, score, slice and list rows; of a profile, its groups.
@@ -72,6 +75,7 @@ def judge(
         choice: Of a profile.
         guesses: What baselines say of the labelled rows.
         wanted: How many resamples, and whether to seek the worst slices.
+        fitted_here: Whether the decision was fitted on these very rows.
         **place: ``model``, ``model_revision``, ``dataset``, ``dataset_revision``, ``split``,
             ``hub_task``.
     """
@@ -82,7 +86,8 @@ def judge(
         threshold = choice.decisions.get(choice.aggregation)
         if threshold is not None:
             decision = replace(decision, threshold=threshold, aim="f1")
-        scored = scored.by_group(task, choice)
+        slices = group_slices(scored, wanted)
+        scored = replace(scored.by_group(task, choice), slices=slices)
     else:
         scored = replace(scored, scores=decision.apply(scored.scores), raw=scored.scores)
     guesses = guesses or {}
@@ -90,11 +95,14 @@ def judge(
     record = replace(
         record,
         threshold_for=decision.aim,
-        calibration=_calibration(task, scored, decision),
+        calibration=_calibration(task, scored, decision, fitted_here),
+        undefined={**record.undefined, **_undecided(decision)},
         **uncertain(task, scored, decision.threshold, guesses, wanted.resamples),
     )
     if wanted.automatic_slices:
         record = replace(record, worst_slices=_worst(task, scored, decision))
+    if choice is not None:
+        record = without(record, no_probability(choice.aggregation))
     if table:
         record = replace(record, slices={**record.slices, "aggregation": table})
     return Judged(record, list(_rows(task, scored, decision, record.threshold)))
@@ -130,10 +138,25 @@ def _record(
     )
 
 
-def _calibration(task: Task, scored: Scored, decision: Decision) -> dict[str, Any] | None:
-    """What was fitted on validation, with what it does to the scored rows."""
+def _undecided(decision: Decision) -> dict[str, str]:
+    """Classes whose threshold could not be chosen, and why."""
+    return {
+        f"threshold of '{label}'": f"{reason} in validation: the usual one is used"
+        for label, reason in decision.undecided.items()
+    }
+
+
+def _calibration(
+    task: Task, scored: Scored, decision: Decision, fitted_here: bool
+) -> dict[str, Any] | None:
+    """What was fitted on validation, with what it does to the scored rows.
+
+    On the rows of the fit it is told what it does to rows that a fit has not seen.
+    """
     if decision.calibration is None:
         return None
+    if fitted_here:
+        return decision.calibration.to_dict()
     told = decision.calibration.to_dict() | {"before": {}, "after": {}}
     kept = task.labelled(scored.truth)
     if decision.calibrated and scored.raw is not None and kept.any():
@@ -175,7 +198,7 @@ def _rows(
             before = before[np.arange(len(best)), best]
     for at, row in enumerate(found):
         if before is not None:
-            row["uncalibrated"] = round(float(before[at]), DIGITS)
+            row["uncalibrated"] = rounded(before[at])
         if scored.owners:
             row["group"] = scored.owners[at]
         yield row

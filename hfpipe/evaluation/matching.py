@@ -88,7 +88,8 @@ def match(results: Sequence[Stored], task: Task) -> Matched:
                 f"{first} and {name} say another truth of row '{row}': they were not scored on "
                 "the same test set; evaluate both again"
             )
-    owners = None if None in groups.values() else groups[first]
+    # Rows are the same in all results; one of them may be from before owners were written.
+    owners = next((each for each in groups.values() if each is not None), None)
     left_out = {name: len(each[0]) - len(common) for name, each in found.items()}
     whole = {name: (each[1], each[2]) for name, each in found.items()}
     return Matched(common, truths[first], scores, owners, left_out, whole)

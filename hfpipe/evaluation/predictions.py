@@ -24,8 +24,6 @@ from hfpipe.metrics.tasks import (
     Threshold,
 )
 
-DIGITS = 6
-
 
 def prediction_rows(
     row_ids: Sequence[str],
@@ -73,7 +71,7 @@ def prediction_rows(
             "truth": true,
             "prediction": ranked[0],
             "labels": ranked,
-            "scores": [round(float(score), DIGITS) for score in scores[ranks]],
+            "scores": [rounded(score) for score in scores[ranks]],
             **{f"top_{k}_correct": _correct(true, ranked, k) for k in TOP_KS},
         }
 
@@ -137,8 +135,8 @@ def _binary_rest(task: Binary, truth: Any, scores: Floats, threshold: Any) -> It
             "truth": sides[int(answer)] if known else None,
             "prediction": sides[choice],
             "labels": [sides[rank] for rank in ranks],
-            "scores": [_rounded(both[rank]) for rank in ranks],
-            "score": _rounded(score),
+            "scores": [rounded(both[rank]) for rank in ranks],
+            "score": rounded(score),
             "top_1_correct": bool(choice == answer) if known else None,
             "top_2_correct": True if known else None,
             "top_3_correct": None,
@@ -155,7 +153,7 @@ def _multi_label_rest(
             "truth": _named(task, truth[at]) if labelled[at] else None,
             "prediction": _named(task, chosen[at]),
             "labels": [task.labels[rank] for rank in ranks],
-            "scores": [_rounded(score) for score in scores[at, ranks]],
+            "scores": [rounded(score) for score in scores[at, ranks]],
             "correct": bool((chosen[at] == truth[at]).all()) if labelled[at] else None,
             **{f"top_{k}_correct": None for k in TOP_KS},
         }
@@ -189,8 +187,13 @@ def _named(task: Task, marks: Any) -> list[str]:
     return [task.labels[at] for at in np.flatnonzero(marks)]
 
 
-def _rounded(value: Any) -> float:
-    return round(float(value), DIGITS)
+def rounded(probability: Any) -> float:
+    """Nine digits, wherever they begin: a rare class's scores are not all 0, nor ties.
+
+    >>> rounded(1.23456789123e-9), rounded(0.12345678912)
+    (1.23456789e-09, 0.123456789)
+    """
+    return float(f"{float(probability):.9g}")
 
 
 def _significant(value: Any) -> float:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +161,43 @@ def evaluation_record(
         undefined=task.undefined(answers, found, threshold),
         baselines={name: dict(values) for name, values in (baselines or {}).items()},
     )
+
+
+def without(record: EvaluationRecord, reasons: Mapping[str, str]) -> EvaluationRecord:
+    """The record with some of the model's metrics not defined, its slices' too.
+
+    What it says of the baselines stays: they have scores of their own.
+
+    Args:
+        record: As it was computed.
+        reasons: Metric to why it is not defined; one that has a reason already keeps it.
+
+    >>> record = EvaluationRecord("ada/m", None, None, None, None, "", 2, {"f1": 1.0, "ece": 0.3})
+    >>> found = without(record, {"ece": "no probability"})
+    >>> found.metrics, found.undefined
+    ({'f1': 1.0, 'ece': None}, {'ece': 'no probability'})
+    """
+    there = {name: why for name, why in reasons.items() if name in record.metrics}
+    slices = {
+        column: {value: _blank(each, there) for value, each in values.items()}
+        for column, values in record.slices.items()
+    }
+    return replace(
+        record,
+        metrics=_blank(record.metrics, there),
+        intervals=_blank(record.intervals, there),
+        slices=slices,
+        undefined={**there, **record.undefined},
+    )
+
+
+def _blank(told: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """The same, with None for each of the names that is there; so in what it holds."""
+    inside = {
+        key: _blank(each, names) if isinstance(each, Mapping) else each
+        for key, each in told.items()
+    }
+    return inside | {name: None for name in names if name in told}
 
 
 def read_record(path: str | Path) -> EvaluationRecord:

@@ -159,7 +159,7 @@ def _apart(
 def _tested(
     task: Task, metric: str, matched: Matched, scores: Sequence[Floats], thresholds: Sequence[Any]
 ) -> dict[str, Any] | None:
-    """McNemar's test of a result and the best; None but for accuracies of independent rows."""
+    """McNemar's test of what a result and the best decide; None where rows are not independent."""
     first, best = (
         _right(task, metric, matched.truth, each, threshold)
         for each, threshold in zip(scores, thresholds, strict=True)
@@ -198,14 +198,17 @@ def _unusable(result: Stored, task: Task, metric: str, matched: Matched | None) 
 def _right(
     task: Task, metric: str, truth: npt.NDArray[Any], scores: Floats, threshold: Any
 ) -> npt.NDArray[np.bool_] | None:
-    """Which rows a model has right in the sense of an accuracy; None for any other metric."""
+    """Which rows a model has right: its best k for a top-k accuracy, else what it decides.
+
+    None for a regression.
+    """
     if isinstance(task, Classification) and metric in HITS:
         best = ranked_classes(scores)[:, : HITS[metric]]
         return np.asarray((best == truth[:, None]).any(axis=1))
-    if metric in ("accuracy", "top_1_accuracy") and task.name != "regression":
-        same = task.choices(scores, threshold) == truth
-        return np.asarray(same.reshape(len(same), -1).all(axis=1))
-    return None
+    if task.name == "regression":
+        return None
+    same = task.choices(scores, threshold) == truth
+    return np.asarray(same.reshape(len(same), -1).all(axis=1))
 
 
 def _verdict(apart: Any, metric: str) -> str | None:

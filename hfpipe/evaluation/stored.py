@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hfpipe.errors import UserError
-from hfpipe.evaluation.predictions import DIGITS, read_jsonl
+from hfpipe.evaluation.predictions import read_jsonl
 from hfpipe.evaluation.record import EvaluationRecord, read_record
 from hfpipe.metrics.binary import THRESHOLD
 from hfpipe.metrics.scores import Floats, ranked_classes
@@ -29,7 +29,8 @@ SIGNS = (
     ("average_precision", "binary"),
 )
 """A metric that no other task has; what has none of them is a classification."""
-ROUNDING = 10.0**-DIGITS
+ROUNDING = 1e-6
+"""Nine digits are written; an earlier hfpipe wrote six decimals."""
 LEAST = ROUNDING / 4
 """What was rounded to 0 lies between 0 and twice this: a logarithm of it is not of 0."""
 TIE = 1e-9
@@ -276,7 +277,20 @@ def _inside(values: npt.ArrayLike) -> Floats:
     """
     found = np.asarray(values, dtype=np.float64)
     inside = (found >= 0) & (found <= 1)
-    return np.where(inside, np.clip(found, LEAST, 1 - LEAST), np.nan)
+    found = np.where(found == 1, 1 - _above_zero(1 - found), _above_zero(found))
+    return np.where(inside, found, np.nan)
+
+
+def _above_zero(scores: Floats) -> Floats:
+    """What was rounded to 0, as half of the least that was not, and at most a quarter rounding.
+
+    >>> _above_zero(np.array([0.0, 1e-9, 0.5])).tolist(), _above_zero(np.array([0.0, 0.5])).tolist()
+    ([5e-10, 1e-09, 0.5], [2.5e-07, 0.5])
+    """
+    if not (scores == 0).any():
+        return scores
+    least = min((float(scores[scores > 0].min()) / 2 if (scores > 0).any() else LEAST), LEAST)
+    return np.where(scores == 0, least, scores)
 
 
 def _decided(scores: Floats, said: npt.NDArray[np.int64], threshold: Any) -> Floats:

@@ -65,7 +65,22 @@ AGGREGATIONS: Mapping[str, Aggregation] = MappingProxyType(
 DECISIONS: Mapping[str, float] = MappingProxyType({"mean_vote": 0.5, "total_vote": 0.5})
 """Where a group is predicted 1 unless said otherwise: half the votes, or one; else the vote's."""
 
-NO_PROBABILITY = {("total_vote", "log_loss"), ("total_vote", "brier")}
+NO_PROBABILITY: Mapping[str, str] = MappingProxyType(
+    {"total_vote": "votes in all, v / (v + 1), are no probability"}
+)
+"""Aggregation whose scores are no probabilities to the reason."""
+OF_PROBABILITIES = ("log_loss", "brier", "ece")
+"""The metrics that say something of probabilities alone."""
+
+
+def no_probability(aggregation: str) -> dict[str, str]:
+    """Metric to why it says nothing of what an aggregation gives; empty of probabilities.
+
+    >>> sorted(no_probability("total_vote")), no_probability("mean")
+    (['brier', 'ece', 'log_loss'], {})
+    """
+    reason = NO_PROBABILITY.get(aggregation)
+    return {} if reason is None else dict.fromkeys(OF_PROBABILITIES, reason)
 
 
 def aggregate_scores(
@@ -128,7 +143,7 @@ def compare_aggregations(
     table: dict[str, dict[str, float | None]] = {}
     for name, values in found.items():
         table[name] = threshold_metrics(labels, values, chosen[name]) | {
-            metric: None if (name, metric) in NO_PROBABILITY else each(labels, values)
+            metric: None if metric in no_probability(name) else each(labels, values)
             for metric, each in RANKINGS.items()
         }
         table[name]["threshold"] = chosen[name]

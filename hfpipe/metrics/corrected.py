@@ -3,8 +3,8 @@
 With few rows a metric near its best value varies more below than above, and plain percentiles are
 too narrow. BCa moves the percentiles by how the replicates lie around the metric itself (bias) and
 by how skewed the metric is, seen by leaving out one row at a time (acceleration). A metric that
-resampling itself shifts, as it does ECE, is as far off its true value as its replicates are off it:
-there the percentiles are turned around it.
+resampling itself shifts, as it does ECE, may be as far off its true value as its replicates are off
+it, or not at all: there the interval has both.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ def interval_of(
 ) -> list[float] | None:
     """The bootstrap interval of a metric.
 
-    - With more than three quarters of the replicates on one side of the metric, the basic interval
-      (Davison and Hinkley 1997, section 5.2): the metric twice, minus the percentiles; not below 0
-      where no replicate is.
+    - With more than three quarters of the replicates on one side of the metric, all from the
+      percentiles to the basic interval (Davison and Hinkley 1997, section 5.2), which is the metric
+      twice, minus the percentiles. Where all replicates are in [0, 1] its ends are too.
     - Else, with ``left_out``, the BCa interval; see :func:`corrected_percentiles`.
     - Else percentiles (Efron 1979).
 
@@ -44,16 +44,18 @@ def interval_of(
     ...     interval_of(np.arange(101.0), 50.0, None, 0.5),
     ...     interval_of(np.arange(101.0), 20.0, None, 0.5),
     ... )
-    ([25.0, 75.0], [0.0, 15.0])
+    ([25.0, 75.0], [-35.0, 75.0])
     """
     known = defined(values)
     if known is None:
         return None
+    low, high = percentiles(known, confidence)
     if abs(share_below(known, value) - 0.5) > MOST_BIAS:
-        low, high = (2 * value - end for end in reversed(percentiles(known, confidence)))
-        return [max(low, 0.0) if known.min() >= 0 else low, high]
+        ends = [min(low, 2 * value - high), max(high, 2 * value - low)]
+        bounded = known.min() >= 0 and known.max() <= 1
+        return [min(max(end, 0.0), 1.0) for end in ends] if bounded else ends
     if left_out is None:
-        return percentiles(known, confidence)
+        return [low, high]
     return corrected_percentiles(known, value, left_out[~np.isnan(left_out)], confidence)
 
 

@@ -9,10 +9,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import evaluate
 
 from hfpipe.metrics import hub_base
-from hfpipe.metrics.binary import THRESHOLD
+from hfpipe.metrics.binary import THRESHOLD, binary_metrics
+from hfpipe.metrics.calibration import reliability
 from hfpipe.metrics.tasks import Binary
 
 DESCRIPTION = """Metrics of a yes-or-no classifier: accuracy, precision, recall, F1, macro F1,
@@ -28,7 +31,8 @@ class HfpipeBinary(evaluate.Metric):
             DESCRIPTION,
             predictions=(hub_base.NUMBER, "the probability of 1, one number a row."),
             references=(hub_base.CLASS, "0 or 1, one a row."),
-            rest="threshold: a row is predicted 1 from here on; 0.5 by default.",
+            rest="threshold: a row is predicted 1 from here on; 0.5 by default.\n"
+            "sample_weight: how much each row counts; by default the same.",
         )
 
     def _compute(
@@ -36,5 +40,10 @@ class HfpipeBinary(evaluate.Metric):
         predictions: list[float],
         references: list[int],
         threshold: float = THRESHOLD,
+        sample_weight: Sequence[float] | None = None,
     ) -> dict[str, float | None]:
-        return Binary().metrics(references, predictions, threshold)
+        if sample_weight is None:
+            return Binary().metrics(references, predictions, threshold)
+        found = binary_metrics(references, predictions, threshold, sample_weight)
+        error = reliability(predictions, references, weights=sample_weight).error
+        return found | {"ece": float(error) if len(references) else None}

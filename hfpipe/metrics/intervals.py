@@ -40,7 +40,7 @@ def intervals(
     """Bootstrap intervals of a task's metrics on these rows.
 
     Percentile intervals (Efron 1979); with fewer than 500 rows, or groups, bias-corrected and
-    accelerated ones (Efron 1987), and turned ones for a metric that resampling shifts, as ECE:
+    accelerated ones (Efron 1987), and wider ones for a metric that resampling shifts, as ECE:
     :mod:`hfpipe.metrics.corrected`.
 
     They say how far a metric could be off because these rows were scored and not others like them.

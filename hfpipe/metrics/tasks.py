@@ -153,7 +153,7 @@ def task_of(name: str, labels: Sequence[str] = (), log1p: bool = False) -> Task:
     """The task of a name.
 
     >>> task_of("binary", ["no", "yes"]).primary
-    'average_precision'
+    'roc_auc'
 
     Raises:
         UserError: There is none.

@@ -21,7 +21,7 @@ class Binary(Task):
     """Yes or no."""
 
     name = "binary"
-    primary = "average_precision"  # type: ignore[assignment]
+    primary = "roc_auc"  # type: ignore[assignment]
     default_threshold = THRESHOLD
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 from markupsafe import Markup
 
@@ -51,9 +51,10 @@ def stage_ends(
     key = _axis(history).lower()
     found = []
     for number, name in enumerate(stages, 1):
-        places = [each[key] for each in history if each.get("stage") == number and key in each]
+        logged = [each.get(key) for each in history if each.get("stage") == number]
+        places = [float(place) for place in logged if _finite(place)]
         if places:
-            found.append((name, float(max(places))))
+            found.append((name, max(places)))
     return found
 
 
@@ -87,5 +88,5 @@ def _axis(history: Sequence[Mapping[str, Any]]) -> str:
     return "Epoch" if any(_finite(entry.get("epoch")) for entry in history) else "Step"
 
 
-def _finite(value: object) -> bool:
+def _finite(value: object) -> TypeGuard[float]:
     return isinstance(value, (int, float)) and math.isfinite(value)

@@ -123,6 +123,7 @@ def reliability_plot(
     names: tuple[str, str, str] = ("Confidence of the prediction", "Share that is right", "right"),
     identity: str = "reliability",
     title: str = "Reliability diagram",
+    unit: str = "row",
 ) -> Markup:
     """Draw how often the model is right at each confidence, over where its rows lie.
 
@@ -131,6 +132,7 @@ def reliability_plot(
         names: Of the axis across, of the axis upwards, and what the share is of, in a word.
         identity: Prefix of the drawing's element ids, different for every plot of a page.
         title: What a screen reader calls it.
+        unit: What the bins count.
     """
     frame = Frame(44, 30, 330, 250)
     counted = Frame(44, 330, 330, 60, y=(0.0, float(max(1, diagram.counts.max()))))
@@ -143,7 +145,7 @@ def reliability_plot(
         accuracy, sure = float(diagram.accuracy[index]), float(diagram.confidence[index])
         words = (
             f"{percent(low)} to {percent(high)}: "
-            f"{percent(accuracy)} {names[2]} of {count(int(rows), 'row')}"
+            f"{percent(accuracy)} {names[2]} of {count(int(rows), unit)}"
         )
         said.append(words)
         x, width = frame.across(low) + 1, frame.width * (high - low) - 2
@@ -157,7 +159,8 @@ def reliability_plot(
         )
     start, end = frame.across(0), frame.across(1)
     parts.append(line(start, frame.down(0), end, frame.down(1), "ideal"))
-    parts.append(axes(counted, ticks(0, 1), [counted.y[1]], (names[0], "Rows")))
+    below = (names[0], f"{unit.capitalize()}s")
+    parts.append(axes(counted, ticks(0, 1), [counted.y[1]], below))
     return drawing(identity, 392, 436, title, "; ".join(said), parts)
 
 

@@ -21,7 +21,8 @@ from hfpipe.reports.curves import curve_plots
 from hfpipe.reports.decisions import calibration_table, calibration_words, threshold_words
 from hfpipe.reports.kinds import kind_of
 from hfpipe.reports.rendering import render_page
-from hfpipe.reports.rows import agreement, errors_of, separation
+from hfpipe.reports.rows import agreement, errors_of
+from hfpipe.reports.separation import separation
 from hfpipe.reports.slices import FEW, leak_of, slice_tables, worst_slices
 from hfpipe.reports.tables import (
     classes_table,
@@ -113,10 +114,10 @@ def render_report(
         **_confusion(kind, scored, names, confusion),
         classes=len(names),
         top_k=_top_k_plot(record),
-        separation=separation(scored, record) if kind == "binary" else [],
+        separation=separation(kind, scored, record, names),
         threshold=threshold_words(record),
         agreement=agreement(scored, record) if kind == "regression" else [],
-        reliability=reliability_plots(kind, scored, record),
+        reliability=reliability_plots(kind, scored, record, names),
         calibration=calibration_words(record) if kind != "regression" else [],
         calibrated=calibration_table(record),
         per_class=classes_table(record),

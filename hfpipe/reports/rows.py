@@ -1,4 +1,4 @@
-"""What the report shows of the rows of ``predictions.jsonl``: errors, curves, agreement."""
+"""What the report shows of the rows of ``predictions.jsonl``: errors, agreement."""
 
 from __future__ import annotations
 
@@ -8,12 +8,10 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from hfpipe.metrics.thresholds import threshold_curve
 from hfpipe.reports import score_plots, words
 from hfpipe.reports.decisions import threshold_at
 from hfpipe.reports.embedding import embedded
 from hfpipe.reports.kinds import kind_of
-from hfpipe.reports.threshold_plot import threshold_plot
 
 ERRORS = 25
 TEXT_CHARACTERS = 600
@@ -117,19 +115,6 @@ def _told(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:,.2f}" if abs(value) >= 100 else f"{value:.4g}"
     return str(value)
-
-
-def separation(rows: Sequence[Row], record: Record) -> list[Markup]:
-    """The ROC, precision-recall and threshold curves of a binary evaluation with both classes."""
-    truth, scores = marks(rows, record)
-    if len(set(truth)) < 2:
-        return []
-    threshold = threshold_at(record)
-    return [
-        score_plots.roc_plot(truth, scores, threshold),
-        score_plots.precision_recall_plot(truth, scores, threshold),
-        threshold_plot(threshold_curve(truth, scores), threshold),
-    ]
 
 
 def agreement(rows: Sequence[Row], record: Record) -> list[Markup]:

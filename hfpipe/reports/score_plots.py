@@ -9,7 +9,18 @@ import numpy.typing as npt
 from markupsafe import Markup
 from sklearn import metrics as sklearn_metrics
 
-from hfpipe.reports.svg import Frame, axes, drawing, element, joined, label, line, ticks
+from hfpipe.reports.svg import (
+    DASHES,
+    SERIES,
+    Frame,
+    axes,
+    drawing,
+    element,
+    joined,
+    label,
+    line,
+    ticks,
+)
 from hfpipe.reports.words import count, number
 
 Floats = npt.NDArray[np.float64]
@@ -27,7 +38,8 @@ def roc_plot(truth: npt.ArrayLike, scores: npt.ArrayLike, threshold: float | Non
     frame = Frame(44, 34, 330, 300)
     ideal = line(frame.across(0), frame.down(0), frame.across(1), frame.down(1), "ideal")
     names = ("Share of negative rows taken for positive", "Share of positive rows found")
-    parts = [axes(frame, ticks(0, 1), ticks(0, 1), names), ideal, _curve(frame, false, true)]
+    parts = [axes(frame, ticks(0, 1), ticks(0, 1), names), ideal]
+    parts.append(_thin_line(frame, false, true, false + true))
     said = f"ROC curve; the area under it is {number(float(area))}."
     if threshold is not None:
         at = int(np.flatnonzero(cuts >= threshold)[-1])
@@ -45,7 +57,7 @@ def precision_recall_plot(
     level = line(frame.across(0), frame.down(share), frame.across(1), frame.down(share), "ideal")
     names = ("Recall: share of positive rows found", "Precision")
     parts = [axes(frame, ticks(0, 1), ticks(0, 1), names), level]
-    parts.append(_curve(frame, recall, precision))
+    parts.append(_thin_line(frame, recall, precision, recall))
     said = f"Precision over recall; guessing has a precision of {number(share)}."
     if threshold is not None and (cuts >= threshold).any():
         at = int(np.flatnonzero(cuts >= threshold)[0])
@@ -103,11 +115,47 @@ def histogram_plot(values: Floats, name: str) -> Markup:
     return drawing("errors", 412, 334, "Errors", said, parts)
 
 
-def _curve(frame: Frame, xs: Floats, ys: Floats) -> Markup:
-    kept = np.unique(np.linspace(0, len(xs) - 1, min(POINTS, len(xs))).round().astype(int))
-    points = zip(xs[kept].tolist(), ys[kept].tolist(), strict=True)
+def _thin_line(frame: Frame, xs: Floats, ys: Floats, way: Floats) -> Markup:
+    kept = thinned(way)
+    return curve_line(frame, xs[kept], ys[kept])
+
+
+def curve_line(frame: Frame, xs: Floats, ys: Floats, index: int = 0) -> Markup:
+    """Draw a line through points.
+
+    Args:
+        frame: Where.
+        xs: (points,).
+        ys: (points,).
+        index: Of the line in the drawing's key, which gives its colour and dashes.
+    """
+    points = zip(xs.tolist(), ys.tolist(), strict=True)
     path = " ".join(f"{frame.across(x):.1f},{frame.down(y):.1f}" for x, y in points)
-    return element("polyline", points=path, class_="line", style="--line: var(--series-1)")
+    dash = DASHES[index % len(DASHES)]
+    style = f"--line: var(--series-{index % SERIES + 1}); stroke-dasharray: {dash}"
+    return element("polyline", points=path, class_="line", style=style)
+
+
+def thinned(way: Floats, most: int = POINTS) -> npt.NDArray[np.int64]:
+    """Which points of a line to draw, both ends always.
+
+    Half are spread over the points and half over the way: where a rare class is found among the
+    first of many rows, all of its curve lies in few points.
+
+    Args:
+        way: (points,) how far along the line each is; rising or falling throughout.
+        most: So many at most.
+
+    >>> thinned(np.array([0.0, 0.5, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]), most=6).tolist()
+    [0, 1, 2, 4, 8]
+    """
+    last = len(way) - 1
+    if last < most:
+        return np.arange(last + 1)
+    by_point = np.linspace(0, last, most - most // 2).round().astype(np.int64)
+    gone = np.abs(way - way[0])
+    by_way = np.searchsorted(gone, np.linspace(0, gone[-1], most // 2))
+    return np.unique(np.concatenate([by_point, np.minimum(by_way, last)]))
 
 
 def _mark(frame: Frame, x: float, y: float, threshold: float) -> Markup:

@@ -13,7 +13,7 @@ from markupsafe import Markup, escape
 
 SERIES = 4
 """Colours of the page; a line's dashes tell series apart as well."""
-DASHES = ("none", "6 3", "2 3", "8 3 2 3")
+DASHES = ("none", "6 3", "2 3", "8 3 2 3", "14 4", "4 7", "10 3 2 3 2 3", "1 3")
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ def tick(value: float) -> str:
     return f"{value:,.0f}" if value == int(value) else f"{value:.6g}"
 
 
-def legend(names: Sequence[str], left: float, top: float, lines: bool = False) -> Markup:
+def legend(names: Sequence[object], left: float, top: float, lines: bool = False) -> Markup:
     """Draw the key of the series, one below the other."""
     parts = []
     for index, name in enumerate(names):

@@ -167,7 +167,12 @@ def coverage(answers: Answers) -> Plot | None:
 
 
 def calibration(answers: Answers) -> Plot | None:
-    """How often rows of each confidence are right; before calibration too, where there was one."""
+    """How often rows of each confidence are right; before calibration too, where there was one.
+
+    None where the scores are no probabilities, so that the record has no ECE either.
+    """
+    if "ece" in (answers.record.get("undefined") or {}):
+        return None
     binary = answers.kind == "binary"
     right = answers.truth[:, -1] if binary else [bool(r["top_1_correct"]) for r in answers.rows]
     now = [row["score"] if binary else row["scores"][0] for row in answers.rows]

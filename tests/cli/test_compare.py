@@ -125,7 +125,8 @@ def test_the_table_can_be_read_back(cli, folders, tmp_path):
     # 20 and 22 of 200 rows wrong, at 0.9: 2/200 (ln 0.9 - ln 0.1) between them
     assert float(rows[1]["difference"]) == pytest.approx(0.01 * np.log(9), abs=1e-6)
     assert float(rows[1]["difference_low"]) < 0 < float(rows[1]["difference_high"])
-    assert rows[0]["difference"] == rows[1]["mcnemar_p"] == ""
+    assert rows[0]["difference"] == rows[0]["mcnemar_p"] == ""
+    assert float(rows[1]["mcnemar_p"]) == pytest.approx(0.6875)  # of decisions, whatever ranks
     assert float(rows[2]["accuracy"]) == 0.6
     assert rows[0]["n"] == "200"
 
@@ -134,13 +135,13 @@ def test_the_primary_metric_decides_and_a_missing_one_comes_last_with_its_reason
     cli, folders, tmp_path
 ):
     record = json.loads((folders["far"] / "metrics.json").read_text())
-    record["metrics"]["average_precision"] = None
-    record["undefined"] = {"average_precision": "no row is positive"}
+    record["metrics"]["roc_auc"] = None
+    record["undefined"] = {"roc_auc": "no row is positive"}
     (folders["far"] / "metrics.json").write_text(json.dumps(record))
     ran = cli("compare", folders["far"], folders["near"], "--out", tmp_path / "out")
     assert ran.code == 0, ran.err
     board = board_of(tmp_path / "out")
-    assert board["metric"] == "average_precision"
+    assert board["metric"] == "roc_auc"
     last = board["models"][-1]
     assert (last["rank"], last["value"], last["reason"]) == (None, None, "no row is positive")
     assert last["verdict"] is None
@@ -186,6 +187,16 @@ def test_rows_of_one_group_are_drawn_together(cli, tmp_path):
     assert found[""]["rows"]["grouped"]
     assert found[""]["models"][1]["mcnemar"] is None
     assert found["alone-"]["models"][1]["mcnemar"]["only_best"] == 80
+
+
+def test_groups_that_one_result_knows_count_for_all(cli, tmp_path):
+    groups = np.repeat(np.arange(10), 20)
+    result(tmp_path / "old", YES, TRUTH, answers(0, sure=0.6))
+    result(tmp_path / "new", YES, TRUTH, answers(30, sure=0.7), groups=groups)
+    cli("compare", tmp_path / "old", tmp_path / "new", "--out", tmp_path / "out")
+    board = board_of(tmp_path / "out")
+    assert board["rows"]["grouped"]
+    assert board["models"][1]["mcnemar"] is None
 
 
 def test_predictions_of_another_run_give_no_difference_but_the_reason(cli, folders, tmp_path):

@@ -56,6 +56,32 @@ def test_an_overconfident_model_is_calibrated_and_its_order_stays():
     assert first["score"] == pytest.approx(decision.apply(test.scores)[0], abs=1e-6)
 
 
+def test_on_the_rows_of_the_fit_calibration_tells_of_rows_it_has_not_seen():
+    found = rows(1)
+    decision, _ = fit_choices(SPAM, found, Evaluation())
+    told = decision.to_dict()["calibration"]
+    here = judge(SPAM, found, decision=decision, fitted_here=True, model="m").record.calibration
+    elsewhere = judge(SPAM, found, decision=decision, model="m").record.calibration
+    assert (here["before"], here["after"]) == (told["before"], told["after"])
+    assert here["after"] != elsewhere["after"]
+
+
+def test_a_label_without_a_choice_is_told_with_its_reason():
+    task = task_of("multi_label", ["cat", "dog"])
+    draw = np.random.default_rng(0)
+    truth = np.stack([draw.integers(0, 2, 200), np.zeros(200)], axis=1).astype(np.float64)
+    names = [f"r{at}" for at in range(200)]
+    found = Scored(names, [{}] * 200, truth, draw.random((200, 2)), {})
+    decision, _ = fit_choices(task, found, Evaluation(calibrate=False))
+    assert decision.threshold["dog"] == 0.5
+    assert Decision.of(decision.to_dict()).undecided == {"dog": "no positive row"}
+    record = judge(task, found, decision=decision, model="m").record
+    assert record.undefined["threshold of 'dog'"] == (
+        "no positive row in validation: the usual one is used"
+    )
+    assert "threshold of 'cat'" not in record.undefined
+
+
 def test_test_rows_have_no_say_in_the_decision():
     decision, _ = fit_choices(SPAM, rows(0))
     usual = judge(SPAM, rows(1), decision=decision, model="m").record

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import time
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from hfpipe.evaluation.leaks import near_duplicates_in_train
@@ -100,6 +102,27 @@ def test_vectors_by_their_direction():
     assert leaks.nearest == ["a", "a", None, None]
     assert leaks.similarity[1] == pytest.approx(1 / np.hypot(1, 0.1), abs=1e-6)
     assert leaks.how == "v: cosine above 0.999"
+
+
+def test_an_image_in_another_size_and_format_is_the_same_image():
+    draw = np.random.default_rng(0)
+    pictures = [
+        Image.fromarray(draw.integers(0, 256, (6, 6, 3), np.uint8)).resize((96, 96)) for _ in "abc"
+    ]
+
+    def saved(picture, size, **how):
+        file = io.BytesIO()
+        picture.resize((size, size)).save(file, **how)
+        return {"bytes": file.getvalue(), "path": None}
+
+    train = rows(image=[saved(each, 96, format="PNG") for each in pictures[:2]])
+    again = saved(pictures[1], 48, format="JPEG", quality=60)
+    leaks = found(train, rows(image=[again, saved(pictures[2], 96, format="PNG")]), i=IMAGE)
+    assert leaks.column == ["leaked", "clean"]
+    assert leaks.nearest[0] == "b"
+    assert 0.99 < leaks.similarity[0] < 1
+    assert leaks.similarity[1] < 0.9
+    assert leaks.how == "i: cosine of small pixels above 0.99"
 
 
 def test_images_by_their_bytes_and_sequences_by_all_their_numbers():

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hfpipe.blocks import Evaluation
 from hfpipe.errors import UserError
 from hfpipe.evaluation.profiles import ProfileChoice, owners_truth
 from tests.training.support import (
@@ -41,9 +42,18 @@ def profile(hub, folder, target: str, dataset: str, **config: Any):
     )
 
 
+def from_countries(count: int, seed: int) -> list[dict[str, Any]]:
+    """Rows with a column that is the author's: every third one is from France."""
+    return [
+        {**row, "country": ["at", "fr", "de"][at // 3 % 3]}
+        for at, row in enumerate(rows(count, seed))
+    ]
+
+
 @pytest.fixture(scope="module")
 def dataset(hub) -> str:
-    return push(hub, "authors")
+    splits = {"train": (120, 1), "validation": (48, 2), "test": (48, 3)}
+    return push(hub, "authors", **{name: from_countries(*each) for name, each in splits.items()})
 
 
 @pytest.fixture(scope="module")
@@ -155,6 +165,7 @@ def test_a_pushed_sequence_model_can_be_the_start(hub, dataset, tmp_path):
     [
         ({}, {}, "evaluation.group_by: which column"),
         ({}, {"group_by": "autor"}, "'autor'.*did you mean 'author'"),
+        ({}, {**GROUPED, "slices": ["channel"]}, "split 'validation': column 'channel' varies"),
         ({"aggregation": "medain"}, GROUPED, "'medain'; did you mean 'median'"),
         ({"hiden_size": 8}, GROUPED, "hiden_size.*did you mean 'hidden_size'"),
     ],
@@ -166,6 +177,87 @@ def test_what_cannot_work_is_refused_before_any_step(
     with pytest.raises(UserError, match=words):
         tune(hub, tmp_path, "never", dataset, model, SEQUENCE, evaluation=evaluation, task="binary")
     assert not (tmp_path / "never" / "checkpoints").exists()
+
+
+def test_a_profile_is_told_beside_its_baselines(hub, tuned, tmp_path):
+    found = scores(hub, tmp_path, tuned, baselines=True, resamples=60)
+    baselines, apart = found.record.baselines, found.record.differences
+    # All authors have three rows, so that their number says nothing.
+    assert list(baselines) == list(apart) == ["majority", "logistic_regression"]
+    assert (baselines["majority"]["roc_auc"], baselines["majority"]["accuracy"]) == (0.5, 0.5)
+    assert baselines["majority"]["brier"] == pytest.approx(0.25)
+    assert baselines["logistic_regression"]["roc_auc"] > 0.95
+    for name, each in baselines.items():
+        for metric in ("roc_auc", "average_precision", "f1"):
+            ours = found.record.metrics[metric]
+            assert apart[name][metric]["value"] == pytest.approx(ours - each[metric])
+    least = apart["majority"]["roc_auc"]["low"]
+    assert least > 0.3
+    assert "Logistic regression" in (tmp_path / "report.html").read_text()
+
+
+def test_the_baselines_of_validation_are_those_of_groups_too(hub, dataset):
+    from hfpipe.blocks import Data, Input
+    from hfpipe.evaluation.choosing import validation_guesses
+    from hfpipe.inputs.training_data import load_training_data
+    from hfpipe.metrics.tasks import task_of
+
+    block = Data(dataset=dataset, inputs={"messages": Input(**SEQUENCE["messages"])}, task="binary")
+    data = load_training_data(hub, dataset, block, None, 3)
+    choice = ProfileChoice("author", "mean", 0.5)
+    found = validation_guesses(task_of("binary"), data, Evaluation(), choice)
+    assert list(found) == ["majority", "logistic_regression"]
+    assert {len(each.scores) for each in found.values()} == {16}
+
+
+def test_authors_are_sliced_by_what_is_theirs(hub, tuned, tmp_path):
+    found = scores(hub, tmp_path, tuned, slices=["country"])
+    sliced = found.record.slices["country"]
+    assert {name: each["n"] for name, each in sliced.items()} == {"at": 6, "de": 5, "fr": 5}
+    right = [row["prediction"] == row["truth"] for row in found.rows]
+    for at, name in enumerate(["at", "fr", "de"]):
+        assert sliced[name]["accuracy"] == pytest.approx(np.mean(right[at::3]))
+    assert list(found.record.slices) == ["country", "aggregation"]
+
+
+def test_a_column_that_varies_within_an_author_is_refused(hub, tuned, tmp_path):
+    words = r"split 'test': column 'channel' varies within group 'author-3-\d+' \('.' and '.'\)"
+    with pytest.raises(UserError, match=words):
+        scores(hub, tmp_path / "never", tuned, slices=["country", "channel"])
+    assert not (tmp_path / "never" / "metrics.json").exists()
+
+
+def test_votes_in_all_have_no_metrics_of_probabilities_anywhere(hub, dataset, tmp_path):
+    from hfpipe.hub.repos import api, download
+
+    tuned = profile(hub, tmp_path, "profile-total", dataset, aggregation="total_vote")
+    found = scores(hub, tmp_path / "scores", tuned, push=True, slices=["country"])
+    names = ("log_loss", "brier", "ece")
+    for record in (tuned.record, found.record):
+        assert {record.metrics[name] for name in names} == {None}
+        assert {record.intervals[name] for name in names} == {None}
+        assert {record.undefined[name] for name in names} == {
+            "votes in all, v / (v + 1), are no probability"
+        }
+        assert record.metrics["roc_auc"] is not None
+        assert record.intervals["accuracy"] is not None
+    for each in found.record.slices["country"].values():
+        assert {each[name] for name in names} == {None}
+    assert story(hub, tuned)["metrics"]["validation"]["brier"] is None
+    repo = tuned.model.repo_id
+    files = {
+        name: download(hub, repo, "model", name, "main").read_text()
+        for name in api(hub).list_repo_files(repo)
+        if name == "README.md" or name.startswith(".eval_results")
+    }
+    assert len(files) == 2
+    card = files.pop("README.md")
+    assert "| Brier score | n/a |" in card
+    assert "v / (v + 1), are no probability" in card
+    (entries,) = files.values()
+    assert "ROC AUC" in entries
+    assert "Brier" not in entries
+    assert "no probability" in (tmp_path / "scores" / "report.html").read_text()
 
 
 def test_thresholds_of_authors_by_hand():

@@ -111,3 +111,26 @@ def test_the_trainer_reports_what_the_module_computes(name, truth, logits):
     defined = {metric: value for metric, value in found.items() if value is not None}
     assert told == pytest.approx(defined, rel=1e-12)
     assert task.primary in told
+
+
+def test_weighted_yes_or_no_metrics_are_those_of_rows_as_often():
+    metric = load_metric("binary")
+    truth, scores, often = [1, 0, 0, 1], [0.9, 0.2, 0.6, 0.4], [1, 2, 3, 2]
+    weighted = metric.compute(references=truth, predictions=scores, sample_weight=often)
+    metric = load_metric("binary")
+    rows = metric.compute(references=np.repeat(truth, often), predictions=np.repeat(scores, often))
+    assert weighted == pytest.approx(rows, rel=1e-12)
+    assert weighted["accuracy"] == 3 / 8
+
+
+def test_the_trainer_measures_at_the_threshold_for_the_recipes_aim():
+    truth = np.array([1.0, 0, 0, 1, 0, 1])
+    logits = np.array([[2.0], [1.0], [0.0], [-0.5], [-1.0], [-2.0]])
+    told = EvalPrediction(predictions=logits, label_ids=truth)
+    aims = ("f1", "cost=5:1", "cost=1:5")
+    found = {aim: compute_metrics(task_of("binary"), aim)(told) for aim in aims}
+    # Wrong yeses are dear: only the surest is one. Wrong noes are dear: all are yes.
+    assert found["cost=5:1"]["precision"] == 1
+    assert found["cost=5:1"]["recall"] == pytest.approx(1 / 3)
+    assert found["cost=1:5"]["recall"] == 1
+    assert found["f1"]["f1"] >= max(each["f1"] for each in found.values())

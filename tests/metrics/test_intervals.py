@@ -6,6 +6,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.special import expit
 from scipy.stats import bootstrap, norm
 from sklearn import metrics as sk
@@ -95,9 +97,9 @@ def test_many_rows_have_plain_percentiles():
 
 
 @pytest.mark.parametrize("rows", [60, 600])
-def test_what_resampling_shifts_is_turned_around_the_metric(rows):
-    truth, scores = np.arange(rows) % 2, np.full(rows, 0.5)
-    scores = scores + np.linspace(-0.05, 0.05, rows)  # chance gaps in its bins only
+def test_a_metric_that_resampling_shifts_may_be_off_by_as_much_or_not_at_all(rows):
+    truth = np.arange(rows) % 2
+    scores = 0.5 + np.linspace(-0.05, 0.05, rows)  # chance gaps in its bins only
     found = intervals(Binary(), truth, scores, resamples=200, metrics=["ece"])["ece"]
     value = Binary().metrics(truth, scores)["ece"]
     ece = [
@@ -105,9 +107,9 @@ def test_what_resampling_shifts_is_turned_around_the_metric(rows):
         for drawn in np.concatenate(list(Resamples(rows, times=200).blocks())).astype(int)
     ]
     assert np.mean(np.array(ece) > value) > 0.75
-    low, high = np.percentile(ece, [2.5, 97.5])
-    assert found == pytest.approx([max(0, 2 * value - high), 2 * value - low], rel=1e-9)
-    assert found[0] <= value
+    high = np.percentile(ece, 97.5)
+    assert high > value
+    assert found == pytest.approx([max(0, 2 * value - high), high], rel=1e-9)
 
 
 def test_few_rows_are_covered_where_percentiles_are_too_narrow():
@@ -233,25 +235,28 @@ def test_mistakes_are_named(wrong, message):
     assert message in str(caught.value)
 
 
+def of_authors(authors, seed):
+    """The same rows by authors of 1 to 7 rows each, half of whose noise is the author's own."""
+    generator = np.random.default_rng(seed)
+    owner = np.repeat(np.arange(authors), generator.integers(1, 8, authors))
+    own = generator.normal(0, 0.5**0.5, authors)[owner]
+    truth = generator.integers(0, 2, len(owner))
+    noise = own + generator.normal(0, 0.5**0.5, len(owner))
+    return truth, expit(np.where(truth, 1, -1) + noise), owner
+
+
 def coverage(repeats, rows, resamples, grouped=False):
     """How often the intervals of accuracy and ROC AUC hold the known values.
 
     Scores of positive rows are normal around 1, of others around -1: the accuracy at 0 is
-    Phi(1) and the ROC AUC Phi(2 / sqrt 2). Grouped rows are copied three times.
+    Phi(1) and the ROC AUC Phi(2 / sqrt 2). ``rows`` are authors where it is grouped.
     """
     known = {"accuracy": norm.cdf(1), "roc_auc": norm.cdf(2**0.5)}
     held = dict.fromkeys(known, 0)
-    copies = np.repeat(np.arange(rows), 3 if grouped else 1)
     for seed in range(repeats):
-        truth, scores = (each[copies] for each in yes_or_no(rows, seed))
+        truth, scores, owner = of_authors(rows, seed) if grouped else (*yes_or_no(rows, seed), None)
         found = intervals(
-            Binary(),
-            truth,
-            scores,
-            groups=copies if grouped else None,
-            resamples=resamples,
-            seed=seed,
-            metrics=known,
+            Binary(), truth, scores, groups=owner, resamples=resamples, seed=seed, metrics=known
         )
         for name, value in known.items():
             low, high = found[name]
@@ -259,7 +264,23 @@ def coverage(repeats, rows, resamples, grouped=False):
     return {name: count / repeats for name, count in held.items()}
 
 
-def test_about_95_of_100_intervals_hold_the_true_value():
+@pytest.mark.parametrize("grouped", [False, True], ids=["rows", "authors"])
+def test_about_95_of_100_intervals_hold_the_true_value(grouped):
     # A larger run is in docs/uncertainty.md; here one standard error is 1.3 %.
-    for name, share in coverage(repeats=300, rows=100, resamples=200).items():
+    for name, share in coverage(300, 100, 200, grouped).items():
         assert 0.9 <= share <= 0.985, name
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10**6), rows=st.integers(5, 520), digits=st.integers(1, 4))
+def test_an_interval_holds_the_metric_itself_and_stays_in_its_range(seed, rows, digits):
+    truth, scores = yes_or_no(rows, seed, apart=seed % 3)
+    scores = scores.round(digits)
+    found = intervals(Binary(), truth, scores, resamples=60, seed=seed)
+    for name, value in Binary().metrics(truth, scores).items():
+        if value is None or found[name] is None:
+            continue
+        low, high = found[name]
+        assert low - 1e-12 <= value <= high + 1e-12, name
+        assert low >= (-1 if name == "mcc" else 0) - 1e-12, name
+        assert high <= 1 + 1e-12 or name == "log_loss", name

@@ -76,7 +76,7 @@ def test_which_metric_decides():
     decide = {name: task_of(name, LABELS, log1p=True).primary for name in TASKS}
     assert decide == {
         "classification": "accuracy",
-        "binary": "average_precision",
+        "binary": "roc_auc",
         "multi_label": "macro_f1",
         "regression": "rmse_log",
     }

@@ -159,7 +159,8 @@ def test_attacks_are_inert_text(browser, pages, attack):
 
 @pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize(
-    ("name", "least"), [("topics", 300), ("complete", 200), ("regression", 200)]
+    ("name", "least"),
+    [("topics", 300), ("complete", 200), ("multi_label", 200), ("regression", 200)],
 )
 def test_text_stands_out_from_what_is_behind_it(browser, pages, dark, name, least):
     show(browser, pages[name], 1200, dark)

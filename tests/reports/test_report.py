@@ -35,6 +35,7 @@ def test_the_page_reads_from_verdict_to_provenance(page):
         "Metrics beside the baselines",
         "What is taken for what",
         "The right class among the first guesses",
+        "How well it tells each class from the others",
         "How far its confidence can be believed",
         "Class by class",
         "How it learned",
@@ -86,7 +87,7 @@ def test_it_is_accessible(page):
     assert page.count("<caption>") == len(parsed.all("table")) >= 4
     assert all("scope" in attributes for attributes in parsed.all("th"))
     drawings = parsed.all("svg")
-    assert len(drawings) == 5
+    assert len(drawings) == 7
     ids = {attributes["id"] for _, attributes in parsed.tags if "id" in attributes}
     for attributes in drawings:
         assert attributes["role"] == "img"

@@ -26,12 +26,19 @@ HEADINGS = {
         "How it learned",
         "Most confident errors",
     ],
-    "multi_label": ["Label by label", "Slice by slice", "How it learned", "Most confident errors"],
+    "multi_label": [
+        "How well it tells each label from the others",
+        "How far its confidence can be believed",
+        "Label by label",
+        "Slice by slice",
+        "How it learned",
+        "Most confident errors",
+    ],
     "regression": ["Predicted against true", "Slice by slice", "How it learned", "Largest errors"],
 }
 PLOTS = {
     "binary": ["confusion", "roc", "pr", "thresholds", "reliability", "loss", "scores"],
-    "multi_label": ["loss", "scores"],
+    "multi_label": ["roc", "pr", "thresholds", "reliability", "loss", "scores"],
     "regression": ["scatter", "errors", "loss", "scores"],
 }
 

@@ -219,3 +219,15 @@ def test_rows_without_any_label_leave_metrics_and_report(tmp_path):
     assert found.charts == {}
     assert {key for key in found.history if "/" in key} == {"test/metrics"}
     assert found.summary["test/spearman"] == evaluation.record.metrics["spearman"]
+
+
+def test_scores_that_are_no_probabilities_have_no_reliability(tmp_path):
+    evaluation = binary()
+    record = replace(evaluation.record, undefined={"ece": "votes are no probability"})
+    with offline(tmp_path) as run:
+        log_evaluation(run, record, evaluation.rows, split="test")
+    found = read_back(tmp_path)
+    assert set(found.charts) == {f"test/{name}" for name in ("pr", "roc", "thresholds")} | {
+        "test/confusion_matrix"
+    }
+    assert found.summary["test/ece_undefined"] == "votes are no probability"
