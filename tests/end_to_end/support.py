@@ -35,6 +35,8 @@ def wandb_records(path: Path) -> Iterator:
             continue
         _, length, kind = header.unpack_from(data, position)
         position += header.size + length
+        if position > len(data):  # W&B's service is about to write the rest
+            return
         content += data[position - length : position]
         if kind in (1, 4):  # whole, or the last part
             yield Record.FromString(content)
