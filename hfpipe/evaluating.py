@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hfpipe.blocks import LEAKS
 from hfpipe.errors import UserError
@@ -220,27 +220,9 @@ def _guesses(
         validation = (held_out, fitted.target.encode(held_out, source.place)) if held_out else None
     except UserError:  # not what the model was trained for: it is scored without baselines
         return None
+    given = (pushed.task, asked, train, truth, rows.dataset, scored.truth)
+    beside: dict[str, Any] = {"validation": validation, "train_processor": fitted}
     if pushed.choice is not None:
-        return group_guesses(
-            pushed.task,
-            asked,
-            train,
-            truth,
-            rows.dataset,
-            scored.truth,
-            group_by=pushed.choice.group_by,
-            validation=validation,
-            train_processor=fitted,
-        )
-    return baseline_guesses(
-        pushed.task,
-        asked,
-        train,
-        truth,
-        rows.dataset,
-        scored.truth,
-        aim=pushed.wanted.threshold_for,
-        calibrate=decision.calibration is not None,
-        validation=validation,
-        train_processor=fitted,
-    )
+        return group_guesses(*given, group_by=pushed.choice.group_by, **beside)
+    calibrate = decision.calibration is not None
+    return baseline_guesses(*given, aim=pushed.wanted.threshold_for, calibrate=calibrate, **beside)

@@ -69,25 +69,13 @@ def validation_guesses(
     """
     processor, target = data.processor, data.processor.target
     truths = [target.encode(rows, data.source.place) for rows in (data.train, data.validation)]
+    held_out = (data.validation, truths[1])
+    given = (task, processor, data.train, truths[0], *held_out)
     if choice is not None:
-        return group_guesses(
-            task,
-            processor,
-            data.train,
-            truths[0],
-            data.validation,
-            truths[1],
-            group_by=choice.group_by,
-            validation=(data.validation, truths[1]),
-        )
+        return group_guesses(*given, group_by=choice.group_by, validation=held_out)
     return baseline_guesses(
-        task,
-        processor,
-        data.train,
-        truths[0],
-        data.validation,
-        truths[1],
+        *given,
         aim=wanted.threshold_for,
         calibrate=wanted.calibrate,
-        validation=(data.validation, truths[1]),
+        validation=held_out,
     )
