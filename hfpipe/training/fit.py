@@ -69,13 +69,24 @@ def training_arguments(recipe: Recipe, folder: Path, reporting: Reporting) -> Tr
     if chosen.get("fp16"):
         chosen["bf16"] = recipe.training.get("bf16", False)
     try:
-        return TrainingArguments(**chosen)
+        return one_device(TrainingArguments(**chosen))
     except (TypeError, ValueError) as error:
         said = " ".join(str(error).split())[:300]
         # Of a name that is none of a list, transformers says the list, but not the argument.
         wrong = (key for key, each in chosen.items() if said.startswith(f"{each} is not a valid"))
         place = ".".join(["training", *list(wrong)[:1]])
         raise UserError(f"recipe {recipe.name}: {place}: {said}") from error
+
+
+def one_device(arguments: TrainingArguments) -> TrainingArguments:
+    """The same with one GPU of several: more of them are for more processes (``torchrun``).
+
+    In one process stock copies the model to each (``DataParallel``), which is slow, and multiplies
+    a loss that is already the mean of all rows by their number.
+    """
+    if arguments.n_gpu > 1:
+        arguments._n_gpu = 1
+    return arguments
 
 
 def step_rows(recipe: Recipe, arguments: TrainingArguments) -> int:

@@ -7,6 +7,7 @@ import math
 import random
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -237,6 +238,19 @@ def test_epochs_differ_but_for_sequential_and_seeds_do() -> None:
         assert (first == later) == (first == seeded) == (strategy == "sequential")
     in_order = rows_of_steps(every_rank(lengths, 1, strategy="sequential", **how))
     assert in_order[:2] == [list(range(16)), list(range(16, 32))]
+
+
+def test_one_process_learns_on_one_of_several_gpus(tmp_path: Path) -> None:
+    from transformers import TrainingArguments
+
+    from hfpipe.training.fit import one_device
+
+    arguments = TrainingArguments(output_dir=str(tmp_path), use_cpu=True)
+    assert one_device(arguments).n_gpu == 0
+    arguments._n_gpu = 4
+    assert arguments.train_batch_size == 32  # 4 x 8: stock would deal a batch to all of them
+    assert one_device(arguments).n_gpu == 1
+    assert arguments.train_batch_size == 8
 
 
 def test_no_other_generator_is_touched() -> None:
