@@ -186,9 +186,7 @@ def _fitted_anew(pushed: Pushed, home: Source | None, options: EvaluateOptions) 
     found = scored_rows(trained.processor, rows, truth, scores, extras, plain, place, owner)
     decision, _ = fit_choices(pushed.task, found, plain)
     if decision.threshold is None and pushed.task.default_threshold is not None:
-        known, raw, _ = replace(found, groups=()).labelled(pushed.task)
-        why = pushed.task.no_choice(known, decision.apply(raw), aim)
-        reason = next(iter(why.values()), "it gives no choice")
+        reason = next(iter(decision.undecided.values()), "it gives no choice")
         raise UserError(f"--threshold-for {aim}: {place}: {reason}")
     return decision
 
