@@ -37,6 +37,8 @@ BATCH = 32
 class Turns(TrainerCallback):
     """Before every step, wait for a line on standard input; after it, say how long it took.
 
+    A step is timed with the making of its batch.
+
     Args:
         flops: Useful ones of each step.
     """
@@ -44,20 +46,24 @@ class Turns(TrainerCallback):
     def __init__(self, flops: list[int]) -> None:
         self.flops = flops
 
-    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Wait for the turn. The batch is made by now: reading it is not timed."""
-        if not sys.stdin.readline():
-            sys.exit(0)
-        self.started = time.perf_counter()
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Wait for the first turn; no epoch ends before the last."""
+        self._wait()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Hand the turn back."""
+        """Hand the turn back, and wait for the next."""
         if torch.cuda.is_available():
             torch.cuda.synchronize()
         seconds = time.perf_counter() - self.started
         flops = self.flops[state.global_step - 1]
         done = {"seconds": seconds, "rows": args.train_batch_size, "flops": flops}
         print(json.dumps(done), flush=True)
+        self._wait()
+
+    def _wait(self) -> None:
+        if not sys.stdin.readline():
+            sys.exit(0)
+        self.started = time.perf_counter()
 
 
 def base_folder() -> Path:
@@ -127,11 +133,13 @@ def step_flops(model: Any, lengths: list[int], order: list[int], size: int) -> l
 
 def ours(model: Any, tokenizer: Any, rows: Dataset, steps: int, scratch: str) -> Trainer:
     """What ``hfpipe finetune --recipe topics_minilm`` sets up."""
+    from hfpipe.blocks import Stage
     from hfpipe.inputs.collator import Collator
     from hfpipe.inputs.kinds.text import TextInput
     from hfpipe.inputs.processor import Processor
     from hfpipe.metrics.tasks import task_of
     from hfpipe.training.fit import build_trainer, training_arguments
+    from hfpipe.training.rates import rates_of
     from hfpipe.training.reporting import Reporting
 
     recipe = load_recipe("topics_minilm")
@@ -144,7 +152,9 @@ def ours(model: Any, tokenizer: Any, rows: Dataset, steps: int, scratch: str) ->
         "text.present", [True] * len(rows)
     )
     rows = rows.add_column("row_id", [str(each) for each in range(len(rows))])
-    return build_trainer(model, arguments, collator, task_of("classification"), train=rows)
+    rates = rates_of(model, Stage(), arguments, "training", recipe.rates)
+    kind = task_of("classification")
+    return build_trainer(model, arguments, collator, kind, train=rows, rates=rates)
 
 
 def plain(model: Any, tokenizer: Any, rows: Dataset, steps: int, scratch: str) -> Trainer:

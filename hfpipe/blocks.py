@@ -305,8 +305,9 @@ class Suite:
 class Recipe:
     """A whole recipe.
 
-    ``training`` takes the names of ``transformers.TrainingArguments``. Without ``stages`` there is
-    one, in which all learns that ``model.freeze`` leaves.
+    ``training`` takes the names of ``transformers.TrainingArguments``; ``rates`` names parameter
+    groups that learn at other rates, where no stage says which groups learn. Without ``stages``
+    there is one, in which all learns that ``model.freeze`` leaves.
     """
 
     name: str = ""
@@ -315,6 +316,7 @@ class Recipe:
     data: Data = field(default_factory=Data)
     model: Model = field(default_factory=Model)
     training: dict[str, Any] = field(default_factory=dict)
+    rates: dict[str, Group] = field(default_factory=dict)
     early_stopping: Stopping = field(default_factory=Stopping)
     stages: dict[str, Stage] = field(default_factory=dict)
     batches: Batches = field(default_factory=Batches)

@@ -135,6 +135,8 @@ def load_recipe(name: str, overrides: Sequence[str] | Mapping[str, Any] = ()) ->
         raise UserError(f"recipe {name}: {str(error).splitlines()[0]}") from error
     _take_away(plain)
     _spell_out(plain.get("stages"))
+    if isinstance(plain.get("rates"), dict):
+        plain["rates"] = _spelt_out(plain["rates"])
     plain["name"] = path.stem
     for key, options in _unknown_keys(plain, Recipe):
         raise UserError(f"recipe {name}: unknown key '{key}'{nearest(key, options)}")
@@ -144,9 +146,9 @@ def load_recipe(name: str, overrides: Sequence[str] | Mapping[str, Any] = ()) ->
 def _take_away(plain: dict[str, Any]) -> None:
     """Leave out every input, tower, stage and group that is null: so a recipe's is taken away.
 
-    ``stages`` and ``model.lora`` may be null as a whole.
+    ``rates``, ``stages`` and ``model.lora`` may be null as a whole.
     """
-    for block, key in ((plain, "stages"), (plain.get("model"), "lora")):
+    for block, key in ((plain, "rates"), (plain, "stages"), (plain.get("model"), "lora")):
         if isinstance(block, dict) and key in block and block[key] is None:
             block[key] = {}
     stages = plain.get("stages")
@@ -154,6 +156,7 @@ def _take_away(plain: dict[str, Any]) -> None:
     for block, key in (
         (plain.get("data"), "inputs"),
         (plain.get("model"), "towers"),
+        (plain, "rates"),
         (plain, "stages"),
         *((stage, "groups") for stage in inside),
     ):
@@ -176,12 +179,17 @@ def _spell_out(stages: Any) -> None:
         if isinstance(groups, list):
             groups = {str(name): {} for name in groups}
         if isinstance(groups, dict):
-            stage["groups"] = {
-                name: {"learning_rate": each} if isinstance(each, int | float) else each
-                for name, each in groups.items()
-            }
+            stage["groups"] = _spelt_out(groups)
         if isinstance(stage.get("lora"), bool):
             stage["lora"] = "on" if stage["lora"] else "off"
+
+
+def _spelt_out(groups: dict[str, Any]) -> dict[str, Any]:
+    """Bare rates as groups with a learning rate."""
+    return {
+        name: {"learning_rate": each} if isinstance(each, int | float) else each
+        for name, each in groups.items()
+    }
 
 
 def as_yaml(recipe: Recipe) -> str:

@@ -19,8 +19,8 @@ def parameter_groups(model: Any) -> dict[str, list[nn.Parameter]]:
     """Every parameter of a model, each in one named group.
 
     A wrapper of hfpipe says itself what its groups are. A stock model has ``embeddings``,
-    ``layers.0`` …, ``head``, ``base`` for what else its encoder has, and, while adapters are on it,
-    ``lora``.
+    ``layers.0`` …, ``head``, ``base`` for what else its encoder has (``base.pooler`` for its
+    pooler), and, while adapters are on it, ``lora``.
     """
     own = getattr(model, "parameter_groups", None)
     if own is not None:
@@ -121,7 +121,10 @@ def depth(group: str, groups: Iterable[str]) -> int:
     >>> groups = ["towers.a.embeddings", "towers.a.layers.0", "towers.b", "fusion"]
     >>> [depth(each, groups) for each in groups]
     [2, 1, 0, 0]
+    >>> depth("base.pooler", ["layers.0", "base.pooler", "head"])
+    1
     """
+    group = group.removesuffix(".pooler")
     inside, _, last = re.sub(r"\blayers\.(?=\d+$)", "", group).rpartition(".")
     beginning = f"{inside}.layers." if inside else "layers."
     layers = [

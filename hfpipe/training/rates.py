@@ -175,7 +175,13 @@ def _beneath_adapters(groups: Iterable[str]) -> set[str]:
     return {group for name in adapted for group in match(known, name)}
 
 
-def rates_of(model: Any, stage: Stage, arguments: TrainingArguments, place: str) -> list[Rate]:
+def rates_of(
+    model: Any,
+    stage: Stage,
+    arguments: TrainingArguments,
+    place: str,
+    own: Mapping[str, Group] | None = None,
+) -> list[Rate]:
     """The rates of a stage; none where all that learns does so alike, as the Trainer has it.
 
     Args:
@@ -183,16 +189,20 @@ def rates_of(model: Any, stage: Stage, arguments: TrainingArguments, place: str)
         stage: Its ``groups`` and ``layer_decay``.
         arguments: Where the rates are that no group gives.
         place: The stage, for messages.
+        own: The recipe's ``rates``, of groups in a stage that names none.
 
     Raises:
-        UserError: A rate or a decay that cannot be.
+        UserError: A rate or a decay that cannot be, or an unknown group.
     """
-    groups = parameter_groups(model)
-    _check(stage, place)
+    groups, own = parameter_groups(model), own or {}
+    _check(stage, own, place)
+    chosen = {} if stage.groups else _named(model, own)
     has_lora = any(name.rpartition(".")[2] == "lora" for name in groups)
-    if not stage.groups and stage.layer_decay is None and not has_lora:
+    if not stage.groups and not chosen and stage.layer_decay is None and not has_lora:
         return []
-    wanted = stage.groups or {name: Group() for name in groups}
+    wanted = stage.groups or {name: Group() for name in groups} | {
+        group: own[name] for name, covered in chosen.items() for group in covered
+    }
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     rates = []
     for name, covered in select(model, wanted, f"{place}.groups").items():
@@ -205,7 +215,42 @@ def rates_of(model: Any, stage: Stage, arguments: TrainingArguments, place: str)
                 rates.append(_decayed(rate, stage.layer_decay, groups))
     if stage.layer_decay not in (None, 1) and not any(depth(each.name, groups) for each in rates):
         raise UserError(f"{place}.layer_decay: nothing that learns lies in layers: leave it out")
-    return rates
+    return _joined(rates, arguments) if chosen and stage.layer_decay is None else rates
+
+
+def _joined(rates: Sequence[Rate], arguments: Any) -> list[Rate]:
+    """Groups that learn as ``training`` says as one, ``rest``: their curves would be the same."""
+    usual = (arguments.learning_rate, float(arguments.weight_decay))
+    alike = [each for each in rates if (each.learning_rate, each.weight_decay) == usual]
+    if len(alike) < 2:
+        return list(rates)
+    rest = Rate("rest", *usual, frozenset().union(*(each.parameters for each in alike)))
+    return [rest, *(each for each in rates if each not in alike)]
+
+
+def idle_rates(model: Any, own: Mapping[str, Group]) -> list[str]:
+    """What the user should know of ``rates`` of groups that do not learn.
+
+    Args:
+        model: Its groups opened.
+        own: The recipe's ``rates``.
+    """
+    groups = parameter_groups(model)
+    return [
+        f"rates.{name} counts for nothing here: what it names does not learn"
+        for name, covered in _named(model, own).items()
+        if not any(each.requires_grad for group in covered for each in groups[group])
+    ]
+
+
+def _named(model: Any, own: Mapping[str, Group]) -> dict[str, list[str]]:
+    """The groups of each of a recipe's ``rates``; a pattern may fit none.
+
+    So a recipe can name what some bases have, and be run with one that has it not.
+    """
+    groups = parameter_groups(model)
+    there = {each: own[each] for each in own if match(groups, each) or not set("*?[") & set(each)}
+    return select(model, there, "rates")
 
 
 def _rate(group: str, given: Group, arguments: Any, parameters: frozenset[str]) -> Rate:
@@ -225,12 +270,14 @@ def _decayed(rate: Rate, layer_decay: float | None, groups: Mapping[str, Any]) -
     return replace(rate, learning_rate=rate.learning_rate * share)
 
 
-def _check(stage: Stage, place: str) -> None:
+def _check(stage: Stage, own: Mapping[str, Group], place: str) -> None:
     decay = stage.layer_decay
     if decay is not None and not 0 < decay <= 1:
         raise UserError(f"{place}.layer_decay={decay}: it is above 0 and at most 1")
-    for name, group in stage.groups.items():
+    every = {f"{place}.groups.{name}": each for name, each in stage.groups.items()}
+    every |= {f"rates.{name}": each for name, each in own.items()}
+    for name, group in every.items():
         for key in ("learning_rate", "weight_decay"):
             value = getattr(group, key)
             if value is not None and not 0 <= value < float("inf"):
-                raise UserError(f"{place}.groups.{name}.{key}={value}: it is a number from 0 on")
+                raise UserError(f"{name}.{key}={value}: it is a number from 0 on")

@@ -21,7 +21,7 @@ from hfpipe.processes import barrier, is_main
 from hfpipe.training.fit import build_trainer, step_rows, training_arguments
 from hfpipe.training.journal import Done, Journal
 from hfpipe.training.plans import Plan, plans_of
-from hfpipe.training.rates import open_groups, rates_of, whole_modules
+from hfpipe.training.rates import idle_rates, open_groups, rates_of, whole_modules
 from hfpipe.training.reporting import Offset, shift_trackers
 from hfpipe.training.resuming import train
 from hfpipe.training.selection import better, evaluation_at, key_of
@@ -68,7 +68,7 @@ def check_stages(learning: Learning) -> None:
         if several:
             whole = whole_modules(plan.recipe.model)
             open_groups(model, plan.stage, plan.recipe.model.freeze, initial, plan.place, whole)
-        rates_of(model, plan.stage, arguments, plan.place)
+        rates_of(model, plan.stage, arguments, plan.place, plan.recipe.rates)
 
 
 def _learns(model: Any) -> dict[str, bool]:
@@ -125,10 +125,10 @@ class Course:
         set_seed(int(plan.recipe.training.get("seed", 42)) + plan.index)
         model = self.learning.model
         switch_adapters(model, plan.stage, plan.recipe)
-        if not plan.name:
-            return []
-        own, whole = plan.recipe.model, whole_modules(plan.recipe.model)
-        return open_groups(model, plan.stage, own.freeze, self.initial, plan.place, whole)
+        own, whole, notes = plan.recipe.model, whole_modules(plan.recipe.model), []
+        if plan.name:
+            notes = open_groups(model, plan.stage, own.freeze, self.initial, plan.place, whole)
+        return notes if plan.stage.groups else notes + idle_rates(model, plan.recipe.rates)
 
     def _stage(self, plan: Plan) -> None:
         from hfpipe.training.shards import is_to_be_cut, made_whole
@@ -191,7 +191,9 @@ class Course:
                 rows=step_rows(plan.recipe, arguments),
                 max_tokens=batches.max_tokens,
                 eval_max_tokens=plan.recipe.evaluation.max_tokens,
-                rates=rates_of(learning.model, plan.stage, arguments, plan.place),
+                rates=rates_of(
+                    learning.model, plan.stage, arguments, plan.place, plan.recipe.rates
+                ),
                 epsilon=stopping.epsilon,
                 watch=Watch(learning.folder.parent, learning.task, plan.name),
                 aim=plan.recipe.evaluation.threshold_for,

@@ -46,7 +46,7 @@ def adapted(model, targets=None):
 
 
 STOCK = {
-    "bert": (bert, {"embeddings", "layers.0", "base", "head"}),
+    "bert": (bert, {"embeddings", "layers.0", "base.pooler", "head"}),
     "deberta": (
         lambda: DebertaV2ForSequenceClassification(DEBERTA),
         {"embeddings", "layers.0", "layers.1", "base", "head"},
@@ -54,7 +54,7 @@ STOCK = {
     "siglip": (siglip, {"embeddings", "layers.0", "base", "head"}),
     "adapters": (
         lambda: adapted(bert(), ["query"]),
-        {"embeddings", "layers.0", "base", "head", "lora"},
+        {"embeddings", "layers.0", "base.pooler", "head", "lora"},
     ),
 }
 

@@ -165,11 +165,18 @@ def killed(hub, tiny_bert, dataset, folder) -> Command:
     command.run(until=command.there("head/checkpoint-2"), number=signal.SIGTERM)
     command.run("--resume", until=command.there("adapters/checkpoint-2"), number=signal.SIGINT)
     draw = random.Random(7)
-    for _ in range(KILLS):
-        command.run("--resume", until=_learning(command, draw), number=signal.SIGKILL)
+    for number in range(KILLS):
+        moment = _learning(command, draw) if number % 2 == 0 else _any(draw)
+        command.run("--resume", until=moment, number=signal.SIGKILL)
     command.out = command.out.rename(folder / "moved")
     command.run("--resume")
     return command
+
+
+def _any(draw: random.Random) -> Callable[[], bool]:
+    """A random moment, maybe before anything is learnt or read."""
+    end = time.monotonic() + draw.uniform(0, 4)
+    return lambda: time.monotonic() > end
 
 
 def _learning(command: Command, draw: random.Random) -> Callable[[], bool]:

@@ -71,7 +71,7 @@ def said(tmp_path) -> Callable[..., str]:
     from hfpipe.training.reporting import Reporting
     from hfpipe.training.stages import check_stages
 
-    def said(stages: dict[str, Any], model: dict[str, Any] | None = None) -> str:
+    def said(stages: dict[str, Any], model: dict[str, Any] | None = None, **blocks: Any) -> str:
         config = BertConfig(
             vocab_size=9,
             hidden_size=8,
@@ -79,7 +79,9 @@ def said(tmp_path) -> Callable[..., str]:
             num_attention_heads=2,
             intermediate_size=8,
         )
-        path = recipe_file(tmp_path, "refused", "local/any", bert("any", **(model or {})), stages)
+        path = recipe_file(
+            tmp_path, "refused", "local/any", bert("any", **(model or {})), stages, **blocks
+        )
         recipe = load_recipe(str(path))
         validate_recipe(recipe)
         network = BertForSequenceClassification(config)
@@ -97,6 +99,26 @@ def said(tmp_path) -> Callable[..., str]:
         return str(caught.value)
 
     return said
+
+
+@pytest.mark.parametrize(
+    ("rates", "stages", "words"),
+    [
+        ({"haed": 1e-3}, {}, "rates: no group 'haed'; did you mean 'head'?"),
+        ({"haed": 1e-3}, {"a": groups("head")["it"], "b": {}}, "rates: no group 'haed'"),
+        ({"layers": 1, "layers.1": 1}, {}, "rates: 'layers' and 'layers.1' both stand for group"),
+        ({"head": -1}, {}, "rates.head.learning_rate=-1.0: it is a number from 0 on"),
+        ({"head": {"weight_decay": -1}}, {}, "rates.head.weight_decay=-1.0: it is a number"),
+    ],
+)
+def test_rates_of_a_recipe_that_cannot_be(said, rates, stages, words):
+    assert words in said(stages, rates=rates)
+
+
+def test_rates_of_a_recipe_that_are_refused_before_there_is_a_model(turned_down):
+    assert "unknown key 'rates.head.rate'" in turned_down({}, rates={"head": {"rate": 1}})
+    line = turned_down(groups("head"), rates={"head": 1e-3})
+    assert line.endswith("rates: every stage names its groups: give them their rates there")
 
 
 @pytest.mark.parametrize(

@@ -30,8 +30,10 @@ def small() -> Any:
     return BertForSequenceClassification(config)
 
 
-def optimizer_groups(model: Any, stage: Stage, folder: Any) -> Callable[[str], list[Any]]:
-    """The groups of the optimizer of a stage, by the name of a group."""
+def optimizer_groups(
+    model: Any, stage: Stage, folder: Any, own: dict[str, Group] | None = None
+) -> Callable[[str], list[Any]]:
+    """The groups of the optimizer of a stage, by the name of a group; ``own`` is ``rates``."""
     from transformers import TrainingArguments
 
     from hfpipe.training.rates import open_groups, rates_of
@@ -42,7 +44,7 @@ def optimizer_groups(model: Any, stage: Stage, folder: Any) -> Callable[[str], l
     )
     initial = {name: True for name, _ in model.named_parameters()}
     open_groups(model, stage, [], initial, "stages.it")
-    rates = rates_of(model, stage, arguments, "stages.it")
+    rates = rates_of(model, stage, arguments, "stages.it", own)
     trainer = HfpipeTrainer(model, arguments, train_collator=list, rates=rates)
     made = trainer.create_optimizer().param_groups
     names = {id(each): name for name, each in model.named_parameters()}
@@ -93,7 +95,7 @@ def test_each_layer_learns_at_a_share_of_the_one_above_it(small, tmp_path):
         "layers.1": 2,
         "layers.0": 3,
         "embeddings": 4,
-        "base": 1,
+        "base.pooler": 1,
     }.items():
         assert {part.lr for part in found(name)} == {1e-2 * 0.5**depth}, name
         assert {part.weight_decay for part in found(name)} <= {0.0, 0.1}
@@ -118,6 +120,66 @@ def test_layers_of_a_tower_count_within_it(tmp_path):
         "head": 0,
     }.items():
         assert {part.lr for part in found(name)} == {1e-2 * 0.5**depth}, name
+
+
+def test_rates_of_a_recipe_are_of_the_groups_that_they_name(small, tmp_path):
+    own = {"head": Group(5e-2), "layers.[12]": Group(2e-3, 0.5)}
+    found = optimizer_groups(small, Stage(), tmp_path, own)
+    for name, (rate, decay) in {
+        "head": (5e-2, 0.1),
+        "layers.1": (2e-3, 0.5),
+        "layers.2": (2e-3, 0.5),
+        "rest": (1e-2, 0.1),
+    }.items():
+        assert {part.lr for part in found(name)} == {rate}, name
+        assert {part.weight_decay for part in found(name)} == {decay, 0.0}, name
+    rest = {name for part in found("rest") for name in part.names}
+    every = {name for name, _ in small.named_parameters()}
+    assert rest == {name for name in every if "layer.1" not in name and "layer.2" not in name} - {
+        "classifier.weight",
+        "classifier.bias",
+    }
+
+
+def test_rates_of_a_recipe_are_decayed_by_layers_as_others_are(small, tmp_path):
+    found = optimizer_groups(small, Stage(layer_decay=0.5), tmp_path, {"layers": Group(8e-3)})
+    assert [found(f"layers.{at}")[0].lr for at in range(3)] == [1e-3, 2e-3, 4e-3]
+    assert found("head")[0].lr == 1e-2
+
+
+def test_a_pattern_may_fit_no_group(small, tmp_path):
+    own = {"*pooler": Group(4e-2), "*.nowhere": Group(1.0)}
+    found = optimizer_groups(small, Stage(), tmp_path, own)
+    (weight, bias) = found("base.pooler")
+    assert weight.names + bias.names == ["bert.pooler.dense.weight", "bert.pooler.dense.bias"]
+    assert weight.lr == bias.lr == 4e-2
+    assert {part.lr for part in found("rest")} == {1e-2}
+
+
+def test_adapters_learn_at_a_rate_of_a_recipe_and_nothing_else_begins_to(small, tmp_path):
+    from hfpipe.models.adapters import put_on
+
+    put_on(small, LORA)
+    found = optimizer_groups(small, Stage(), tmp_path, {"head": Group(5e-2), "layers": Group(1)})
+    assert {part.lr for part in found("head")} == {5e-2}
+    assert {part.lr for part in found("lora")} == {1e-2}
+    assert found("layers.0") == []
+
+
+def test_a_stage_that_names_groups_gives_their_rates(small, tmp_path):
+    stage = Stage({"layers": Group(), "head": Group(7e-3)})
+    found = optimizer_groups(small, stage, tmp_path, {"head": Group(5e-2), "never": Group()})
+    assert (found("head")[0].lr, found("layers.0")[0].lr) == (7e-3, 1e-2)
+
+
+def test_rates_of_what_does_not_learn_are_told(small):
+    from hfpipe.models.groups import freeze
+    from hfpipe.training.rates import idle_rates
+
+    freeze(small, ["layers"])
+    own = {"layers": Group(1e-3), "head": Group(1e-3)}
+    (line,) = idle_rates(small, own)
+    assert line == "rates.layers counts for nothing here: what it names does not learn"
 
 
 def test_one_name_is_a_whole_tower(tmp_path):
@@ -149,7 +211,7 @@ def test_what_adapters_in_a_tower_stand_in_for_stays_as_it_is(tmp_path):
     model = fusion()
     put_on(model, {"words": {"r": 2, "target_modules": ["query"]}})
     found = optimizer_groups(model, Stage(), tmp_path)
-    for part in ("embeddings", "layers.0", "layers.1", "base"):
+    for part in ("embeddings", "layers.0", "layers.1", "base.pooler"):
         assert found(f"towers.words.{part}") == []
     assert found("towers.words.lora")
     assert found("towers.about")

@@ -82,7 +82,7 @@ class Tabular(Family):
 
     def check_training(self, recipe: Recipe) -> None:
         """See the base."""
-        for name in ("stages", "early_stopping", "batches"):
+        for name in ("rates", "stages", "early_stopping", "batches"):
             if getattr(recipe, name) != getattr(Recipe(), name):
                 raise UserError(
                     f"recipe {recipe.name}: {name}: a {self.name} model has no Trainer: leave it "

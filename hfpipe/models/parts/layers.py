@@ -21,7 +21,7 @@ def part_of(name: str, encoder: str = "") -> str:
     >>> part_of("bert.embeddings.norm.bias", "bert."), part_of("classifier.bias", "bert.")
     ('embeddings', 'head')
     >>> part_of("backbone.pooler.dense.weight")
-    'base'
+    'base.pooler'
     """
     if MARK in name:
         return "lora"
@@ -31,4 +31,6 @@ def part_of(name: str, encoder: str = "") -> str:
     if "embeddings" in name.split("."):
         return "embeddings"
     # SigLIP's classifier calls its encoder vision_model, and names no prefix for it.
-    return "base" if name.startswith((encoder, "vision_model.")) else "head"
+    if not name.startswith((encoder, "vision_model.")):
+        return "head"
+    return "base.pooler" if "pooler" in name.split(".") else "base"
