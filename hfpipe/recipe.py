@@ -136,7 +136,7 @@ def load_recipe(name: str, overrides: Sequence[str] | Mapping[str, Any] = ()) ->
     _take_away(plain)
     _spell_out(plain.get("stages"))
     if isinstance(plain.get("rates"), dict):
-        plain["rates"] = _spelt_out(plain["rates"])
+        plain["rates"] = _spelt_out(plain["rates"], "rates")
     plain["name"] = path.stem
     for key, options in _unknown_keys(plain, Recipe):
         raise UserError(f"recipe {name}: unknown key '{key}'{nearest(key, options)}")
@@ -172,22 +172,32 @@ def _spell_out(stages: Any) -> None:
     >>> stages["head"], stages["all"]
     ({'groups': {'head': {'learning_rate': 0.001}}, 'lora': 'off'}, {'groups': {'lora': {}}})
     """
-    for stage in stages.values() if isinstance(stages, dict) else ():
+    for name, stage in stages.items() if isinstance(stages, dict) else ():
         if not isinstance(stage, dict):
             continue
         groups = stage.get("groups")
         if isinstance(groups, list):
-            groups = {str(name): {} for name in groups}
+            groups = {str(each): {} for each in groups}
         if isinstance(groups, dict):
-            stage["groups"] = _spelt_out(groups)
+            stage["groups"] = _spelt_out(groups, f"stages.{name}.groups")
         if isinstance(stage.get("lora"), bool):
             stage["lora"] = "on" if stage["lora"] else "off"
 
 
-def _spelt_out(groups: dict[str, Any]) -> dict[str, Any]:
-    """Bare rates as groups with a learning rate."""
+def _spelt_out(groups: dict[str, Any], place: str) -> dict[str, Any]:
+    """Bare rates as groups with a learning rate.
+
+    >>> _spelt_out({"head": 0.001, "layers": {}}, "rates")
+    {'head': {'learning_rate': 0.001}, 'layers': {}}
+    >>> _spelt_out({"head": "fast"}, "rates")
+    Traceback (most recent call last):
+    hfpipe.errors.UserError: rates.head: 'fast' is no rate: give a number, as 1.0e-3
+    """
+    for name, each in groups.items():
+        if isinstance(each, bool) or not isinstance(each, int | float | dict):
+            raise UserError(f"{place}.{name}: '{each}' is no rate: give a number, as 1.0e-3")
     return {
-        name: {"learning_rate": each} if isinstance(each, int | float) else each
+        name: each if isinstance(each, dict) else {"learning_rate": each}
         for name, each in groups.items()
     }
 

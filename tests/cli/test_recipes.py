@@ -193,7 +193,7 @@ def test_copy_edit_validate_finetune(cli, tiny_bert, toys, tmp_path):
     assert ran.code == 0, ran.err
     assert load_recipe(str(tmp_path / "run" / "config.yaml")).model.base == tiny_bert
 
-    mine.write_text(text.replace("weight_decay", "wieght_decay"))
+    mine.write_text(text.replace("weight_decay: 0.01", "wieght_decay: 0.01"))
     ran = cli("recipes", "validate", mine)
     assert (ran.code, ran.err.count("\n")) == (2, 1)
     assert "'training.wieght_decay'; did you mean 'training.weight_decay'" in ran.out
