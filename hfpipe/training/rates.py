@@ -196,26 +196,24 @@ def rates_of(
     """
     groups, own = parameter_groups(model), own or {}
     _check(stage, own, place)
-    chosen = {} if stage.groups else _named(model, own)
+    given = stage.groups or own
+    chosen = select(model, given, f"{place}.groups") if stage.groups else _named(model, own)
     has_lora = any(name.rpartition(".")[2] == "lora" for name in groups)
-    if not stage.groups and not chosen and stage.layer_decay is None and not has_lora:
+    if not chosen and stage.layer_decay is None and not has_lora:
         return []
-    wanted = stage.groups or {name: Group() for name in groups} | {
-        group: own[name] for name, covered in chosen.items() for group in covered
-    }
+    wanted = {} if stage.groups else {name: Group() for name in groups}
+    wanted |= {group: given[name] for name, covered in chosen.items() for group in covered}
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     rates = []
-    for name, covered in select(model, wanted, f"{place}.groups").items():
-        for group in covered:
-            learning = frozenset(
-                bare(names[id(each)]) for each in groups[group] if each.requires_grad
-            )
-            if learning:
-                rate = _rate(group, wanted[name], arguments, learning)
-                rates.append(_decayed(rate, stage.layer_decay, groups))
+    for group, told in wanted.items():
+        learning = frozenset(bare(names[id(each)]) for each in groups[group] if each.requires_grad)
+        if learning:
+            rate = _rate(group, told, arguments, learning)
+            rates.append(_decayed(rate, stage.layer_decay, groups))
     if stage.layer_decay not in (None, 1) and not any(depth(each.name, groups) for each in rates):
         raise UserError(f"{place}.layer_decay: nothing that learns lies in layers: leave it out")
-    return _joined(rates, arguments) if chosen and stage.layer_decay is None else rates
+    joined = chosen and not stage.groups and stage.layer_decay is None
+    return _joined(rates, arguments) if joined else rates
 
 
 def _joined(rates: Sequence[Rate], arguments: Any) -> list[Rate]:

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
 from hfpipe.blocks import Group, Stage
 from hfpipe.errors import UserError
@@ -154,6 +155,25 @@ def test_a_pattern_may_fit_no_group(small, tmp_path):
     assert weight.names + bias.names == ["bert.pooler.dense.weight", "bert.pooler.dense.bias"]
     assert weight.lr == bias.lr == 4e-2
     assert {part.lr for part in found("rest")} == {1e-2}
+
+
+def test_a_pooler_beside_more_of_its_base_is_a_group_of_its_own(tmp_path):
+    from transformers import MPNetConfig, MPNetModel
+
+    config = MPNetConfig(
+        vocab_size=20,
+        hidden_size=8,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=8,
+    )
+    model: Any = torch.nn.ModuleDict({"mpnet": MPNetModel(config)})
+    model.base_model_prefix = "mpnet"
+    found = optimizer_groups(model, Stage(layer_decay=0.5), tmp_path, {"*.pooler": Group(4e-2)})
+    assert {part.lr for part in found("base.pooler")} == {2e-2}
+    assert {part.lr for part in found("base")} == {5e-3}
+    found = optimizer_groups(model, Stage({"base": Group(1e-3)}), tmp_path)
+    assert {part.lr for part in found("base") + found("base.pooler")} == {1e-3}
 
 
 def test_adapters_learn_at_a_rate_of_a_recipe_and_nothing_else_begins_to(small, tmp_path):
