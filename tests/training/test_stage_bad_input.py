@@ -118,7 +118,9 @@ def test_rates_of_a_recipe_that_cannot_be(said, rates, stages, words):
 def test_rates_of_a_recipe_that_are_refused_before_there_is_a_model(turned_down):
     assert "unknown key 'rates.head.rate'" in turned_down({}, rates={"head": {"rate": 1}})
     line = turned_down(groups("head"), rates={"head": 1e-3})
-    assert line.endswith("rates: every stage names its groups: give them their rates there")
+    assert line.endswith(
+        "rates: every stage names its groups: give them their rates there, and set rates=null"
+    )
 
 
 @pytest.mark.parametrize(
