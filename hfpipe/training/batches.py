@@ -273,7 +273,7 @@ def _bounds(
 
 
 def length_batches(
-    lengths: np.ndarray | Sequence[int], *, max_rows: int, max_tokens: int | None
+    lengths: np.ndarray | Sequence[int], *, max_rows: int, max_tokens: int | None, world: int = 1
 ) -> list[list[int]]:
     """Batches for evaluation: longest first, each row once.
 
@@ -281,6 +281,7 @@ def length_batches(
         lengths: Of each row, in tokens; 0 counts as 1.
         max_rows: Of one batch.
         max_tokens: Of one batch, padding included; a longer row stands alone. None: no limit.
+        world: So many processes share a batch, each of them with as much as the limits allow.
 
     Returns:
         The positions of each batch's rows: as few batches as the limits allow.
@@ -297,7 +298,7 @@ def length_batches(
     batches, start = [], 0
     while start < len(rows):
         fit = max_rows if max_tokens is None else max_tokens // int(sizes[rows[start]])
-        batches.append(rows[start : start + min(max(fit, 1), max_rows)])
+        batches.append(rows[start : start + min(max(fit, 1), max_rows) * world])
         start += len(batches[-1])
     return batches
 

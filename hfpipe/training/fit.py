@@ -154,7 +154,7 @@ def build_trainer(
     if arguments.device.type == "cpu":
         keep_freed_memory()
     fuse(model)
-    limits = token_limits(arguments, collator, max_tokens, eval_max_tokens, watch)
+    limits = token_limits(arguments, collator, max_tokens, eval_max_tokens)
     trainer = HfpipeTrainer(
         model=model,
         args=arguments,

@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from transformers import TrainingArguments
 
     from hfpipe.inputs.collator import Collator
-    from hfpipe.training.watch import Watch
 
 
 def token_limits(
@@ -18,7 +17,6 @@ def token_limits(
     collator: Collator,
     training: int | None,
     evaluation: int | None,
-    watch: Watch | None = None,
 ) -> tuple[int | None, int | None]:
     """The limits of a micro-batch and of a batch of evaluation; None for no limit.
 
@@ -29,16 +27,9 @@ def token_limits(
         collator: Makes its batches.
         training: ``batches.max_tokens``.
         evaluation: ``evaluation.max_tokens``; None for what suits the device.
-        watch: Is told what does not count.
     """
     if not collator.reads_tokens:
         return None, None
-    if evaluation is not None and arguments.world_size > 1 and watch is not None:
-        watch.say(
-            "evaluation.max_tokens does not count with several processes, which evaluate rows in "
-            "the order of the dataset: limit their batches with evaluation.batch_size and "
-            "training.per_device_eval_batch_size"
-        )
     if evaluation is None:
         evaluation = eval_tokens(arguments.device.type == "cpu")
     return training, evaluation

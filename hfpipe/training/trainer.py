@@ -4,8 +4,8 @@ What differs from ``transformers.Trainer``, each at one of its own extension poi
 
 - a batch of the loader is a whole optimizer step, cut into micro-batches (``StepSampler``); their
   losses are summed, each a share of the step's mean, so that the cut changes nothing;
-- rows are evaluated longest first, by a budget of tokens, and come back in dataset order, and the
-  evaluation loss is the mean over rows, not over batches;
+- rows are evaluated longest first, by a budget of tokens (``EvaluatesByLength``), and come back in
+  dataset order, and the evaluation loss is the mean over rows, not over batches;
 - groups of parameters learn at rates of their own (``Rate``);
 - the best evaluation is one whose weights are kept (``BestWeights``);
 - checkpoints are safetensors and JSON, and hold no pickle (``SafeCheckpoints``).
@@ -20,15 +20,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, SequentialSampler
+from torch.utils.data import DataLoader
 from transformers import Trainer
 from transformers.trainer_callback import ExportableState
 from transformers.trainer_utils import EvalLoopOutput
 
 from hfpipe.inputs.encoding import LABELS, LENGTH
-from hfpipe.training.batches import StepSampler, length_batches
+from hfpipe.training.batches import StepSampler
 from hfpipe.training.best_weights import BestWeights
 from hfpipe.training.checkpoints import SafeCheckpoints
+from hfpipe.training.eval_steps import EvalSteps, EvaluatesByLength
 from hfpipe.training.memory import is_out_of_memory
 from hfpipe.training.rates import Rate
 from hfpipe.training.step_loader import StepCollator, StepRows
@@ -38,7 +39,7 @@ MICRO = "micro"
 WATCH = Watch.__name__
 
 
-class HfpipeTrainer(BestWeights, SafeCheckpoints, Trainer):
+class HfpipeTrainer(EvaluatesByLength, BestWeights, SafeCheckpoints, Trainer):
     """See the module.
 
     Args:
@@ -103,40 +104,6 @@ class HfpipeTrainer(BestWeights, SafeCheckpoints, Trainer):
         if self.max_tokens is None:
             return int(self.args.train_batch_size)
         return -(-self.step_rows // max(1, self.args.world_size))
-
-    def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader:
-        """Rows by length, in one process; over several as stock has it, in dataset order."""
-        rows = self.eval_dataset if eval_dataset is None else eval_dataset
-        return self._by_length(rows) or super().get_eval_dataloader(eval_dataset)
-
-    def get_test_dataloader(self, test_dataset: Any) -> DataLoader:
-        """See ``get_eval_dataloader``."""
-        return self._by_length(test_dataset) or super().get_test_dataloader(test_dataset)
-
-    def _by_length(self, rows: Any) -> DataLoader | None:
-        if self.args.world_size > 1 or LENGTH not in getattr(rows, "column_names", ()):
-            return None
-        batches = length_batches(
-            np.asarray(rows[LENGTH]),
-            max_rows=self.args.eval_batch_size,
-            max_tokens=self.eval_max_tokens,
-        )
-        return self._loader(rows, batches, self.data_collator)
-
-    def _loader(self, rows: Any, batches: Any, collate: Callable[..., Any]) -> DataLoader:
-        return DataLoader(
-            rows,
-            batch_sampler=batches,
-            collate_fn=collate,
-            num_workers=self.args.dataloader_num_workers,
-            pin_memory=self.args.dataloader_pin_memory,
-            persistent_workers=self.args.dataloader_persistent_workers,
-            prefetch_factor=self.args.dataloader_prefetch_factor,
-        )
-
-    def _get_eval_sampler(self, eval_dataset: Any) -> Any:
-        """In order, whatever the strategy of training: the stock one would mix the rows up."""
-        return SequentialSampler(eval_dataset)
 
     # A step
 
@@ -209,9 +176,11 @@ class HfpipeTrainer(BestWeights, SafeCheckpoints, Trainer):
 
     def evaluation_loop(self, dataloader: DataLoader, *args: Any, **kwargs: Any) -> EvalLoopOutput:
         """As stock, in dataset order, and with the exact mean loss."""
-        tokens = self.eval_max_tokens if isinstance(dataloader.batch_sampler, list) else None
+        batches = dataloader.batch_sampler
+        tokens = self.eval_max_tokens if isinstance(batches, EvalSteps) else None
         try:
-            found = super().evaluation_loop(dataloader, *args, **kwargs)
+            with self.gathered(batches):
+                found = super().evaluation_loop(dataloader, *args, **kwargs)
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
@@ -222,11 +191,9 @@ class HfpipeTrainer(BestWeights, SafeCheckpoints, Trainer):
             metrics[f"{prefix}_loss"] = self.exact_loss(found.predictions, found.label_ids)
         if self.is_in_train and found.label_ids is not None:
             self.watch.evaluated(found.predictions, found.label_ids)
-        batches = dataloader.batch_sampler
         predictions, labels = found.predictions, found.label_ids
-        if isinstance(batches, list):
-            back = np.argsort(np.concatenate(batches), kind="stable")
-            predictions, labels = (ordered(each, back) for each in (predictions, labels))
+        if isinstance(batches, EvalSteps):
+            predictions, labels = (ordered(each, batches.back) for each in (predictions, labels))
         return EvalLoopOutput(predictions, labels, metrics, found.num_samples)
 
     # Going on

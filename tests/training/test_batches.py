@@ -156,6 +156,28 @@ def test_batches_of_evaluation_are_few_and_longest_first(
     assert len(batches) == obvious_cuts(lengths, **limits)(0)
 
 
+@given(lengths_of_rows | st.just([]), limits, st.integers(1, 4))
+@settings(max_examples=100, deadline=None)
+def test_several_processes_share_each_batch_of_evaluation(
+    lengths: list[int], limits: dict[str, Any], world: int
+) -> None:
+    from hfpipe.training.eval_steps import EvalSteps
+
+    steps = length_batches(lengths, **limits, world=world)
+    shares = [list(EvalSteps(steps, rank, world)) for rank in range(world)]
+    assert {len(share) for share in shares} == {len(steps)}
+    for step, *each in zip(steps, *shares, strict=True):
+        assert len({len(share) for share in each}) == 1
+        assert [row for share in each for row in share][: len(step)] == step
+        for share in each:
+            assert len(share) <= limits["max_rows"]
+            budget = limits["max_tokens"]
+            assert budget is None or len(share) == 1 or cost(share, lengths) <= budget
+    if steps:
+        order = [row for step in steps for row in step]
+        assert [order[at] for at in EvalSteps(steps).back] == list(range(len(lengths)))
+
+
 def text_lengths(rows: int) -> np.ndarray:
     """As those of tweets: many short, few long."""
     drawn = np.random.default_rng(1).lognormal(3.2, 0.7, rows)

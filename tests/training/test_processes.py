@@ -138,7 +138,9 @@ def recipes(hub, tiny_bert, tmp_path_factory) -> dict[tuple[str, int], Path]:
         made["data"] = {"dataset": topics if name == "staged" else kinds, **made.get("data", {})}
         made["data"].setdefault("inputs", {"text": text()})
         path = folder / f"{name}-{count}.yaml"
-        block = {"description": "toy", "evaluation": {"baselines": False}, **made}
+        # Few tokens: many batches, and some that two processes cannot share evenly.
+        scored = {"baselines": False, "max_tokens": 60 // count}
+        block = {"description": "toy", "evaluation": scored, **made}
         path.write_text(json.dumps(block))
         found[name, count] = path
     cut = json.loads(found["tagged", 2].read_text())
@@ -268,7 +270,11 @@ def test_two_processes_give_what_one_gives(hub, folder, alone, together, name, l
     assert one.weights.keys() == two.weights.keys()
     for key, weights in one.weights.items():
         torch.testing.assert_close(two.weights[key], weights, atol=1e-5, rtol=0)
-    assert two.record == pytest.approx(one.record, abs=1e-5)
+    assert two.record.keys() == one.record.keys()
+    for key, value in one.record.items():
+        # Two rows whose scores are even to rounding may change places in a ranking of eighteen.
+        near = 5e-3 if "average_precision" in key or "roc_auc" in key else 1e-5
+        assert two.record[key] == pytest.approx(value, abs=near), key
     for key in ("loss", "grad_norm", "eval_loss"):
         curves = [[each[key] for each in run.curves if key in each] for run in (one, two)]
         assert curves[1] == pytest.approx(curves[0], abs=1e-4)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 from collections import Counter
 from collections.abc import Iterator
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -315,22 +314,6 @@ def test_tokens_alone_limit_a_micro_batch_where_they_are_given(tmp_path, max_tok
     )
     (step,) = trainer.get_train_dataloader()
     assert len(step["micro"]) == parts
-
-
-def test_of_several_processes_a_limit_of_tokens_in_evaluation_is_said_not_to_count(capsys):
-    from hfpipe.training.limits import token_limits
-    from hfpipe.training.watch import Watch
-
-    arguments: Any = SimpleNamespace(world_size=2, device=torch.device("cpu"))
-    watch = Watch()
-    for _ in range(2):
-        assert token_limits(arguments, PLAIN.collator, 5, 7, watch) == (5, 7)
-    assert token_limits(arguments, PLAIN.collator, 5, None, watch) == (5, 2048)
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("warning: evaluation.max_tokens does not count with several processes")
-    arguments.world_size = 1
-    assert token_limits(arguments, PLAIN.collator, 5, 7, alone := Watch()) == (5, 7)
-    assert alone.said == []
 
 
 # What one override changes
