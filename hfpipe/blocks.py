@@ -185,10 +185,12 @@ class Group:
     Attributes:
         learning_rate: By default that of ``training``.
         weight_decay: By default that of ``training``; of adapters 0. Biases and norms have none.
+        times: How many times the rate of ``training``, in place of a rate; in short ``10x``.
     """
 
     learning_rate: float | None = None
     weight_decay: float | None = None
+    times: float | None = None
 
 
 @dataclass

@@ -29,6 +29,7 @@ from hfpipe.blocks import (
     Tower,
 )
 from hfpipe.errors import UserError, nearest
+from hfpipe.short_forms import spell_out
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -125,22 +126,36 @@ def load_recipe(name: str, overrides: Sequence[str] | Mapping[str, Any] = ()) ->
     from omegaconf.errors import OmegaConfBaseException
 
     path = recipe_file(name)
-    composed = _composed(path)
     try:
+        composed = _with_long_forms(_composed(path), name)
         given = overrides.items() if isinstance(overrides, Mapping) else map(_parsed, overrides)
         for key, value in given:
             OmegaConf.update(composed, key, value, force_add=True)
         plain = cast(dict[str, Any], OmegaConf.to_container(composed, resolve=True))
     except OmegaConfBaseException as error:
         raise UserError(f"recipe {name}: {str(error).splitlines()[0]}") from error
+    _spell(plain, name)
     _take_away(plain)
-    _spell_out(plain.get("stages"))
-    if isinstance(plain.get("rates"), dict):
-        plain["rates"] = _spelt_out(plain["rates"], "rates")
     plain["name"] = path.stem
     for key, options in _unknown_keys(plain, Recipe):
         raise UserError(f"recipe {name}: unknown key '{key}'{nearest(key, options)}")
     return _typed(plain, name)
+
+
+def _with_long_forms(composed: DictConfig, name: str) -> DictConfig:
+    """So that an override can change a part of what a short form says."""
+    from omegaconf import OmegaConf
+
+    plain = cast(dict[str, Any], OmegaConf.to_container(composed))
+    _spell(plain, name)
+    return OmegaConf.create(plain)
+
+
+def _spell(plain: dict[str, Any], name: str) -> None:
+    try:
+        spell_out(plain)
+    except UserError as error:
+        raise UserError(f"recipe {name}: {error}") from error
 
 
 def _take_away(plain: dict[str, Any]) -> None:
@@ -162,44 +177,6 @@ def _take_away(plain: dict[str, Any]) -> None:
     ):
         if isinstance(block, dict) and isinstance(block.get(key), dict):
             block[key] = {name: each for name, each in block[key].items() if each is not None}
-
-
-def _spell_out(stages: Any) -> None:
-    """The short forms of a stage: groups as a list or with a bare rate, and YAML's on and off.
-
-    >>> stages = {"head": {"groups": {"head": 0.001}, "lora": False}, "all": {"groups": ["lora"]}}
-    >>> _spell_out(stages)
-    >>> stages["head"], stages["all"]
-    ({'groups': {'head': {'learning_rate': 0.001}}, 'lora': 'off'}, {'groups': {'lora': {}}})
-    """
-    for name, stage in stages.items() if isinstance(stages, dict) else ():
-        if not isinstance(stage, dict):
-            continue
-        groups = stage.get("groups")
-        if isinstance(groups, list):
-            groups = {str(each): {} for each in groups}
-        if isinstance(groups, dict):
-            stage["groups"] = _spelt_out(groups, f"stages.{name}.groups")
-        if isinstance(stage.get("lora"), bool):
-            stage["lora"] = "on" if stage["lora"] else "off"
-
-
-def _spelt_out(groups: dict[str, Any], place: str) -> dict[str, Any]:
-    """Bare rates as groups with a learning rate.
-
-    >>> _spelt_out({"head": 0.001, "layers": {}}, "rates")
-    {'head': {'learning_rate': 0.001}, 'layers': {}}
-    >>> _spelt_out({"head": "fast"}, "rates")
-    Traceback (most recent call last):
-    hfpipe.errors.UserError: rates.head: 'fast' is no rate: give a number, as 1.0e-3
-    """
-    for name, each in groups.items():
-        if isinstance(each, bool) or not isinstance(each, int | float | dict):
-            raise UserError(f"{place}.{name}: '{each}' is no rate: give a number, as 1.0e-3")
-    return {
-        name: each if isinstance(each, dict) else {"learning_rate": each}
-        for name, each in groups.items()
-    }
 
 
 def as_yaml(recipe: Recipe) -> str:

@@ -10,9 +10,10 @@ from pathlib import PurePosixPath
 from typing import Any, cast
 
 from hfpipe.errors import UserError, nearest
-from hfpipe.recipe import Recipe, load_recipe, validate_training
+from hfpipe.recipe import Group, Recipe, load_recipe, validate_training
+from hfpipe.short_forms import FIELDS, group_of
 
-DATASET = "data.dataset"
+DATASET, RATES = "data.dataset", "rates."
 NO_CHOICE = "default"
 FEWEST = 2
 
@@ -132,8 +133,12 @@ def _with_values(recipe: Recipe, chosen: Mapping[str, Any]) -> Recipe:
 
     typed = OmegaConf.structured(recipe)
     for key, value in chosen.items():
+        group = key.removeprefix(RATES)
         try:
-            OmegaConf.update(typed, key, value, force_add=True)
+            if group == key or group.rpartition(".")[2] in FIELDS:
+                OmegaConf.update(typed, key, value, force_add=True)
+            else:
+                typed.rates[group] = Group(**group_of(value, f"suite.vary.{key}"))
         except OmegaConfBaseException as error:
             cause = str(error).splitlines()[0]
             raise UserError(f"recipe {recipe.name}: suite.vary.{key}: {cause}") from error
@@ -143,7 +148,7 @@ def _with_values(recipe: Recipe, chosen: Mapping[str, Any]) -> Recipe:
 def _check_key(suite: str, key: str, recipes: Sequence[Recipe]) -> None:
     """A key that no recipe has is a slip of the pen, not something new to learn with."""
     known = {name for recipe in recipes for name in _keys(asdict(recipe))}
-    if key not in known and not key.startswith("training."):
+    if key not in known and not key.startswith(("training.", RATES)):
         raise UserError(f"recipe {suite}: suite.vary: no recipe has '{key}'{nearest(key, known)}")
 
 

@@ -115,8 +115,14 @@ class EvaluatesByLength(Trainer):
             return
 
         def gather(said: Any) -> Any:
-            rows = len(batches.steps[self._at])
-            return recursively_apply(lambda each: each[:rows], self.accelerator.gather(said))
+            rows, world = len(batches.steps[self._at]), batches.world
+            share = -(-rows // world)
+
+            def once(each: Any) -> Any:
+                # A loss comes as many times as a batch may have rows: once for each is enough.
+                return each.unflatten(0, (world, -1))[:, :share].flatten(0, 1)[:rows]
+
+            return recursively_apply(once, self.accelerator.gather(said))
 
         usual, self.gather_function, self._at = self.gather_function, gather, -1
         try:

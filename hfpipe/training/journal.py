@@ -133,6 +133,8 @@ def differences(
     [('a.b', 1, 3)]
     """
     for key in dict.fromkeys([*there, *here]):
+        if key not in there and not here[key] and here[key] in (None, {}, []):
+            continue  # of a run by an earlier version, which knew no such key
         left, right = there.get(key), here.get(key)
         if isinstance(left, Mapping) and isinstance(right, Mapping):
             yield from differences(left, right, f"{prefix}{key}.")

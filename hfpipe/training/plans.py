@@ -92,10 +92,6 @@ def validate_stages(recipe: Recipe) -> None:
         _check_pushed_alone(recipe, stage, place)
     if recipe.stages and recipe.model.lora and not _puts_on(recipe):
         raise UserError("model.lora: no stage puts the adapters on: give one of them lora: on")
-    if recipe.rates and recipe.stages and all(each.groups for each in recipe.stages.values()):
-        raise UserError(
-            "rates: every stage names its groups: give them their rates there, and set rates=null"
-        )
     for plan in plans_of(recipe):
         _check_stopping(plan)
 

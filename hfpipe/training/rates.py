@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -212,18 +212,19 @@ def rates_of(
             rates.append(_decayed(rate, stage.layer_decay, groups))
     if stage.layer_decay not in (None, 1) and not any(depth(each.name, groups) for each in rates):
         raise UserError(f"{place}.layer_decay: nothing that learns lies in layers: leave it out")
-    joined = chosen and not stage.groups and stage.layer_decay is None
-    return _joined(rates, arguments) if joined else rates
+    if stage.groups or not chosen or stage.layer_decay is not None:
+        return rates
+    return _joined(rates, {group for each in chosen.values() for group in each})
 
 
-def _joined(rates: Sequence[Rate], arguments: Any) -> list[Rate]:
-    """Groups that learn as ``training`` says as one, ``rest``: their curves would be the same."""
-    usual = (arguments.learning_rate, float(arguments.weight_decay))
-    alike = [each for each in rates if (each.learning_rate, each.weight_decay) == usual]
-    if len(alike) < 2:
-        return list(rates)
-    rest = Rate("rest", *usual, frozenset().union(*(each.parameters for each in alike)))
-    return [rest, *(each for each in rates if each not in alike)]
+def _joined(rates: Sequence[Rate], named: Set[str]) -> list[Rate]:
+    """Groups of which nothing is said as one, ``rest``: their curves would be the same."""
+    rest = [each for each in rates if each.name not in named and not is_adapters(each.name)]
+    others = [each for each in rates if each not in rest]
+    if not rest:
+        return others
+    every = frozenset(name for each in rest for name in each.parameters)
+    return [replace(rest[0], name="rest", parameters=every), *others]
 
 
 def idle_rates(model: Any, own: Mapping[str, Group]) -> list[str]:
@@ -234,28 +235,32 @@ def idle_rates(model: Any, own: Mapping[str, Group]) -> list[str]:
         own: The recipe's ``rates``.
     """
     groups = parameter_groups(model)
+    chosen = _named(model, own)
     return [
-        f"rates.{name} counts for nothing here: what it names does not learn"
-        for name, covered in _named(model, own).items()
-        if not any(each.requires_grad for group in covered for each in groups[group])
+        f"rates: '{name}' counts for nothing here: "
+        + ("what it names does not learn" if name in chosen else "no group of this model fits it")
+        for name in own
+        if not any(each.requires_grad for group in chosen.get(name, ()) for each in groups[group])
     ]
 
 
 def _named(model: Any, own: Mapping[str, Group]) -> dict[str, list[str]]:
-    """The groups of each of a recipe's ``rates``; a pattern may fit none.
+    """The groups of each of a recipe's ``rates``; a pattern may fit none, and adapters be off.
 
     So a recipe can name what some bases have, and be run with one that has it not.
     """
     groups = parameter_groups(model)
-    there = {each: own[each] for each in own if match(groups, each) or not set("*?[") & set(each)}
+    loose = {each for each in own if set("*?[") & set(each) or each.rpartition(".")[2] == "lora"}
+    there = {each: own[each] for each in own if match(groups, each) or each not in loose}
     return select(model, there, "rates")
 
 
 def _rate(group: str, given: Group, arguments: Any, parameters: frozenset[str]) -> Rate:
     decay = 0.0 if group.rpartition(".")[2] == "lora" else float(arguments.weight_decay)
+    usual = arguments.learning_rate * (1.0 if given.times is None else given.times)
     return Rate(
         group,
-        arguments.learning_rate if given.learning_rate is None else given.learning_rate,
+        usual if given.learning_rate is None else given.learning_rate,
         decay if given.weight_decay is None else given.weight_decay,
         parameters,
     )
@@ -275,7 +280,12 @@ def _check(stage: Stage, own: Mapping[str, Group], place: str) -> None:
     every = {f"{place}.groups.{name}": each for name, each in stage.groups.items()}
     every |= {f"rates.{name}": each for name, each in own.items()}
     for name, group in every.items():
-        for key in ("learning_rate", "weight_decay"):
+        if group.learning_rate is not None and group.times is not None:
+            raise UserError(
+                f"{name} has learning_rate and times: give one of them, as {name}="
+                f"{group.learning_rate:g}"
+            )
+        for key in ("learning_rate", "times", "weight_decay"):
             value = getattr(group, key)
             if value is not None and not 0 <= value < float("inf"):
                 raise UserError(f"{name}.{key}={value}: it is a number from 0 on")

@@ -128,7 +128,11 @@ class Course:
         own, whole, notes = plan.recipe.model, whole_modules(plan.recipe.model), []
         if plan.name:
             notes = open_groups(model, plan.stage, own.freeze, self.initial, plan.place, whole)
-        return notes if plan.stage.groups else notes + idle_rates(model, plan.recipe.rates)
+        if not plan.stage.groups:
+            return notes + idle_rates(model, plan.recipe.rates)
+        if plan.recipe.rates and all(each.groups for each in plan.recipe.stages.values()):
+            notes.append("rates count for nothing: every stage names its groups; set rates=null")
+        return notes
 
     def _stage(self, plan: Plan) -> None:
         from hfpipe.training.shards import is_to_be_cut, made_whole

@@ -25,6 +25,7 @@ from transformers import Trainer
 from transformers.trainer_callback import ExportableState
 from transformers.trainer_utils import EvalLoopOutput
 
+from hfpipe.errors import UserError
 from hfpipe.inputs.encoding import LABELS, LENGTH
 from hfpipe.training.batches import StepSampler
 from hfpipe.training.best_weights import BestWeights
@@ -160,6 +161,12 @@ class HfpipeTrainer(EvaluatesByLength, BestWeights, SafeCheckpoints, Trainer):
         if self.optimizer is None and self.rates:
             learns = self.model if model is None else model
             made, options = self.get_optimizer_cls_and_kwargs(self.args, learns)
+            if own := sorted({"params", "model", "optimizer_dict"} & options.keys()):
+                raise UserError(
+                    f"training.optim={self.args.optim.value} has groups of its own ({own[0]}): it "
+                    "cannot learn at rates by group: set rates=null, and leave stages.NAME.groups "
+                    "and layer_decay out"
+                )
             decayed = self.get_decay_parameter_names(learns)
             groups = [group for rate in self.rates for group in rate.split(learns, decayed)]
             self.optimizer_cls_and_kwargs = (made, {**options, "params": groups})

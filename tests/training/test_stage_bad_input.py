@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -109,18 +110,26 @@ def said(tmp_path) -> Callable[..., str]:
         ({"layers": 1, "layers.1": 1}, {}, "rates: 'layers' and 'layers.1' both stand for group"),
         ({"head": -1}, {}, "rates.head.learning_rate=-1.0: it is a number from 0 on"),
         ({"head": {"weight_decay": -1}}, {}, "rates.head.weight_decay=-1.0: it is a number"),
+        ({"head": {"times": -1}}, {}, "rates.head.times=-1.0: it is a number"),
+        ({"head": {"rate": 1}}, {}, "rates: no group 'head.rate'; did you mean 'head'?"),
+        (
+            {"head": {"learning_rate": 1e-3, "times": 10}},
+            {},
+            "rates.head has learning_rate and times: give one of them, as rates.head=0.001",
+        ),
     ],
 )
 def test_rates_of_a_recipe_that_cannot_be(said, rates, stages, words):
     assert words in said(stages, rates=rates)
 
 
-def test_rates_of_a_recipe_that_are_refused_before_there_is_a_model(turned_down):
-    assert "unknown key 'rates.head.rate'" in turned_down({}, rates={"head": {"rate": 1}})
-    line = turned_down(groups("head"), rates={"head": 1e-3})
-    assert line.endswith(
-        "rates: every stage names its groups: give them their rates there, and set rates=null"
+def test_what_is_no_rate_is_named_with_its_recipe(turned_down):
+    line = turned_down({}, rates={"head": "fast"})
+    assert re.fullmatch(
+        r"recipe \S+: rates.head: 'fast' is no rate: give a number \(1.0e-3\) or a factor \(10x\)",
+        line,
     )
+    assert "stages.it.groups.head: 'True' is no rate" in turned_down(groups(head=True))
 
 
 @pytest.mark.parametrize(

@@ -197,9 +197,48 @@ def test_rates_of_what_does_not_learn_are_told(small):
     from hfpipe.training.rates import idle_rates
 
     freeze(small, ["layers"])
-    own = {"layers": Group(1e-3), "head": Group(1e-3)}
-    (line,) = idle_rates(small, own)
-    assert line == "rates.layers counts for nothing here: what it names does not learn"
+    own = {"layers": Group(1e-3), "head": Group(1e-3), "*.poolr": Group(1e-3)}
+    assert idle_rates(small, own) == [
+        "rates: 'layers' counts for nothing here: what it names does not learn",
+        "rates: '*.poolr' counts for nothing here: no group of this model fits it",
+    ]
+
+
+def test_a_factor_is_of_the_rate_of_training(small, tmp_path):
+    stage = Stage({"head": Group(times=10), "layers": Group(times=0.5), "embeddings": Group()})
+    found = optimizer_groups(small, stage, tmp_path)
+    assert found("head")[0].lr == pytest.approx(1e-1)
+    assert found("layers.0")[0].lr == pytest.approx(5e-3)
+    found = optimizer_groups(small, Stage(), tmp_path, {"head": Group(times=10)})
+    assert found("head")[0].lr == pytest.approx(1e-1)
+    assert {part.lr for part in found("rest")} == {1e-2}
+
+
+def test_a_group_that_is_named_has_a_curve_of_its_own_at_any_rate(small, tmp_path):
+    found = optimizer_groups(small, Stage(), tmp_path, {"head": Group(1e-2)})
+    assert {part.lr for part in found("head")} == {part.lr for part in found("rest")} == {1e-2}
+
+
+def test_adapters_that_are_not_on_yet_may_have_a_rate(small, tmp_path):
+    found = optimizer_groups(small, Stage(), tmp_path, {"lora": Group(1.0), "head": Group(2e-2)})
+    assert {part.lr for part in found("rest")} == {1e-2}
+    assert found("lora") == []
+
+
+def test_an_optimizer_with_groups_of_its_own_is_refused(small, tmp_path, monkeypatch):
+    """As GaLore has, whose package is not here."""
+    from transformers import TrainingArguments
+
+    from hfpipe.training.rates import rates_of
+    from hfpipe.training.trainer import HfpipeTrainer
+
+    arguments = TrainingArguments(str(tmp_path), report_to="none", use_cpu=True)
+    rates = rates_of(small, Stage(), arguments, "it", {"head": Group(times=10)})
+    trainer = HfpipeTrainer(small, arguments, train_collator=list, rates=rates)
+    galore = (torch.optim.AdamW, {"params": [], "lr": 1e-3})
+    monkeypatch.setattr(trainer, "get_optimizer_cls_and_kwargs", lambda *_: galore)
+    with pytest.raises(UserError, match=r"training.optim=\S+ has groups of its own .*rates=null"):
+        trainer.create_optimizer()
 
 
 def test_one_name_is_a_whole_tower(tmp_path):

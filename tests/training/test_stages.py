@@ -356,3 +356,13 @@ def test_towers_of_a_fusion_are_frozen_first_and_then_one_learns(hub, tiny_bert,
     assert learnt <= set(own)
     assert not any(key.startswith("fusion") for key in changed)
     assert any(key.startswith("head") for key in changed)
+
+
+def test_rates_beside_stages_that_all_name_groups_are_told_to_count_for_nothing(
+    hub, tiny_bert, dataset, tmp_path, capsys
+):
+    stages = {"head": {"groups": {"head": "10x"}}}
+    model = bert(tiny_bert)
+    learn(hub, tmp_path, "rated", dataset, model, stages, rates={"head": 1e-3})
+    (line,) = [each for each in capsys.readouterr().err.splitlines() if "rates" in each]
+    assert line.endswith("rates count for nothing: every stage names its groups; set rates=null")
