@@ -131,6 +131,8 @@ def differences(
 
     >>> list(differences({"a": {"b": 1}, "c": 2}, {"a": {"b": 3}, "c": 2}))
     [('a.b', 1, 3)]
+    >>> list(differences({"old": []}, {"new": {}, "old": None}))
+    [('old', [], None)]
     """
     for key in dict.fromkeys([*there, *here]):
         if key not in there and not here[key] and here[key] in (None, {}, []):

@@ -8,6 +8,7 @@ import random
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -176,6 +177,29 @@ def test_several_processes_share_each_batch_of_evaluation(
     if steps:
         order = [row for step in steps for row in step]
         assert [order[at] for at in EvalSteps(steps).back] == list(range(len(lengths)))
+
+
+def test_of_what_processes_say_each_row_counts_once() -> None:
+    from hfpipe.training.eval_steps import EvalSteps, EvaluatesByLength
+
+    class Two(EvaluatesByLength):
+        def __init__(self) -> None:
+            self.accelerator = SimpleNamespace(gather=lambda each: each)
+            self.gather_function = "stock"
+
+    trainer = Two()
+    with trainer.gathered(EvalSteps([[7, 5, 6], [3]], 0, 2)):
+        trainer._at = 0
+        said = {
+            "logits": torch.tensor([[7], [5], [6], [6]]),
+            "losses": torch.tensor([1] * 4 + [2] * 4),
+        }
+        found = trainer.gather_function(said)
+        assert found["logits"].tolist() == [[7], [5], [6]]
+        assert found["losses"].tolist() == [1, 1, 2]
+        trainer._at = 1
+        assert trainer.gather_function(torch.tensor([3, 3])).tolist() == [3]
+    assert trainer.gather_function == "stock"
 
 
 def text_lengths(rows: int) -> np.ndarray:
