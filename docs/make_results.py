@@ -93,13 +93,12 @@ def ran(command: Sequence[str], hub: Endpoint) -> str | None:
     return (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
 
 
-def made(command: Sequence[str], hub: Endpoint) -> bool:
-    """Whether the Hub holds what a command would push."""
-    if "--target" not in command:
-        return False
+def made(command: Sequence[str], evaluated: str, hub: Endpoint) -> bool:
+    """Whether the Hub holds what a command would push; a suite, if it holds what is evaluated."""
+    suite = command[0] == "finetune" and "--target" not in command
     kind: Any = "dataset" if command[0] == "prepare" else "model"
     try:
-        find(hub, command[command.index("--target") + 1], kind)
+        find(hub, evaluated if suite else command[command.index("--target") + 1], kind)
     except HfpipeError:
         return False
     return True
@@ -112,7 +111,9 @@ def record_of(
     out = Path("runs/results") / recipe
     if keep and (out / "metrics.json").exists():
         return json.loads((out / "metrics.json").read_text(encoding="utf-8"))
-    for command in own_commands(recipe):
+    every = list(own_commands(recipe))
+    evaluated = next(command[1] for command in every if command[0] == "evaluate")
+    for command in every:
         if command[0] == "hub":  # the base model is there: see above
             continue
         if command[0] == "evaluate":
@@ -120,7 +121,7 @@ def record_of(
             failed = ran([*command, "--threshold-for", "f1"], hub)
             failed = ran(command, hub) if failed and "threshold" in failed else failed
         else:
-            there = not again and made(command, hub)
+            there = not again and made(command, evaluated, hub)
             failed = None if there else ran(with_files(command, data), hub)
         if failed:
             return failed.removeprefix("error: ")
