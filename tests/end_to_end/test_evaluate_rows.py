@@ -29,6 +29,7 @@ def model(hub, tiny_bert, tmp_path_factory) -> str:
         "training.num_train_epochs=10",
         "training.per_device_train_batch_size=16",
         "training.learning_rate=5e-3",
+        "rates=null",  # all at the toy's rate
     ]
     options = FinetuneOptions(MODEL, tmp_path_factory.mktemp("run"), wandb=False, quiet=True)
     return finetune(load_recipe("topics_minilm", overrides), hub, options).model.repo_id

@@ -38,6 +38,7 @@ def tune(hub, tiny_bert, dataset) -> Tune:
             "training.num_train_epochs": 3,
             "training.per_device_train_batch_size": 16,
             "training.learning_rate": 5e-3,
+            "rates": "null",  # all at the toy's rate
             "evaluation.baselines": "false",
         }
         fixed = [f"{key}={value}" for key, value in given.items()]
