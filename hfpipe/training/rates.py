@@ -250,7 +250,7 @@ def _named(model: Any, own: Mapping[str, Group]) -> dict[str, list[str]]:
     So a recipe can name what some bases have, and be run with one that has it not.
     """
     groups = parameter_groups(model)
-    loose = {each for each in own if set("*?[") & set(each) or each.rpartition(".")[2] == "lora"}
+    loose = {each for each in own if set("*?[") & set(each) or is_adapters(each)}
     there = {each: own[each] for each in own if match(groups, each) or each not in loose}
     return select(model, there, "rates")
 
